@@ -1,0 +1,206 @@
+"""JSON values: frozen when they enter, shared ever after, encoded once.
+
+A *value* is null, a boolean, a number, text, a :class:`FrozenList` or a :class:`FrozenDict`.
+The containers are real ``list`` and ``dict`` objects (expressions, encoders and
+``isinstance`` checks see what they expect) whose changing methods are refused, so that a
+value can be handed to any number of tasks without copying it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+import orjson
+
+type_error = "this value is read-only; build a new one instead"
+
+_SCALARS = (str, int, float, bool, type(None))
+_INT64 = range(-(2**63), 2**64)
+
+
+def _refuse(*_: object, **__: object) -> NoReturn:
+    raise TypeError(type_error)
+
+
+class FrozenDict(dict[str, Any]):
+    """A map that can't change; hashable when its values are (they are, once frozen)."""
+
+    __slots__ = ("_hash",)
+
+    __setitem__ = __delitem__ = _refuse  # type: ignore[assignment]
+    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __ior__ = _refuse  # type: ignore[assignment]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        try:
+            return self._hash  # type: ignore[has-type, no-any-return]
+        except AttributeError:
+            self._hash = hash(frozenset(self.items()))
+            return self._hash
+
+    def __copy__(self) -> FrozenDict:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenDict:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (FrozenDict, (dict(self),))
+
+
+class FrozenList(list[Any]):
+    """A list that can't change; hashable when its items are."""
+
+    __slots__ = ("_hash",)
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse  # type: ignore[assignment]
+    append = extend = insert = pop = remove = clear = sort = reverse = _refuse  # type: ignore[assignment]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        try:
+            return self._hash  # type: ignore[has-type, no-any-return]
+        except AttributeError:
+            self._hash = hash(tuple(self))
+            return self._hash
+
+    def __copy__(self) -> FrozenList:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenList:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (FrozenList, (list(self),))
+
+
+EMPTY = FrozenDict()
+
+
+class UnstorableValueError(ValueError):
+    """A result that has no JSON form (a function, an object …)."""
+
+
+def freeze(value: Any) -> Any:
+    """Turn ``value`` into a frozen JSON value; what is frozen already is returned as it is.
+
+    Keys become text the way JSON would write them; dates and times become ISO 8601 text with
+    their zone, time spans seconds, sets sorted lists (where they sort), other iterables lists
+    (expression specification, section 2.3).
+
+    Raises:
+        UnstorableValueError: for anything that has no JSON form.
+    """
+    kind = type(value)
+    if kind is str or kind is int or value is None or kind is bool or kind is float:
+        return value
+    if kind is FrozenDict or kind is FrozenList:
+        return value
+    if isinstance(value, Mapping):
+        return FrozenDict({_key(name): freeze(item) for name, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return FrozenList([freeze(item) for item in value])
+    return _freeze_rare(value)
+
+
+def _freeze_rare(value: Any) -> Any:
+    for scalar in (bool, int, float, str):
+        if isinstance(value, scalar):
+            return scalar(value)
+    if isinstance(value, (set, frozenset)):
+        return FrozenList(_sorted_where_possible([freeze(item) for item in value]))
+    if isinstance(value, (dt.datetime, dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).decode("utf-8", "replace")
+    if isinstance(value, Iterable) and not isinstance(value, type):
+        return FrozenList([freeze(item) for item in value])
+    raise UnstorableValueError(
+        f"a value of type '{type(value).__name__}' can't be stored; only JSON values can "
+        "(text, numbers, booleans, null, lists, maps)"
+    )
+
+
+def _sorted_where_possible(items: list[Any]) -> list[Any]:
+    try:
+        return sorted(items)
+    except TypeError:
+        return items
+
+
+def _key(name: Any) -> str:
+    if type(name) is str:
+        return name
+    if isinstance(name, str):
+        return str(name)
+    if name is None:
+        return "null"
+    if isinstance(name, bool):
+        return "true" if name else "false"
+    return str(name)
+
+
+def encode(value: Any) -> str:
+    """Write a value as JSON text.
+
+    The fast encoder is used unless it would refuse or change the value (integers past 64 bits,
+    NaN, infinities, lone surrogates): those go through the standard one, as does their way back.
+    """
+    if _needs_standard_encoder(value):
+        return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return orjson.dumps(value).decode()
+
+
+def _needs_standard_encoder(value: Any) -> bool:
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is str:
+            if not item.isascii() and _has_surrogate(item):
+                return True
+        elif kind is int:
+            if item not in _INT64:
+                return True
+        elif kind is float:
+            if not math.isfinite(item):
+                return True
+        elif isinstance(item, dict):
+            stack.extend(item)
+            stack.extend(item.values())
+        elif isinstance(item, (list, tuple)):
+            stack.extend(item)
+    return False
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def decode(text: str | bytes) -> Any:
+    """Read JSON text into a frozen value.
+
+    Raises:
+        ValueError: when ``text`` is no JSON.
+    """
+    try:
+        return freeze(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        return freeze(json.loads(text))
+
+
+def deep_merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> FrozenDict:
+    """Merge two maps key by key; any value that isn't a map on both sides comes from ``right``."""
+    merged = dict(left)
+    for name, item in right.items():
+        ours = merged.get(name)
+        if isinstance(ours, Mapping) and isinstance(item, Mapping):
+            merged[name] = deep_merge(ours, item)
+        else:
+            merged[name] = item
+    return FrozenDict(merged)
