@@ -170,4 +170,5 @@ def to_data(event: AnyEvent) -> dict[str, Any]:
 
 def from_data(data: Any) -> AnyEvent:
     """Rebuild an event from its stored form."""
-    return msgspec.convert(data, AnyEvent)
+    event: AnyEvent = msgspec.convert(data, AnyEvent)
+    return event

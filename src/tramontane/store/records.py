@@ -1,0 +1,87 @@
+"""What one turn writes, and what is read back: the store's side of the engine's records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tramontane.core.state import (
+    ActionExecution,
+    Execution,
+    Micros,
+    PastRun,
+    SubWorkflow,
+    Task,
+    Timer,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """An event waiting for an execution; ``payload`` is the event's stored form."""
+
+    id: str
+    execution_id: str
+    root_id: str
+    payload: Any
+    created_at: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """An action to run: one row per action execution, claimed by one node or executor at a time."""
+
+    action_id: str
+    execution_id: str | None
+    root_id: str | None
+    project_id: str
+    action_name: str
+    pool: str  # "" : any executor
+    attempt: int
+    safe_rerun: bool
+    timeout: int | None
+    dry_run: bool
+    context: Any
+    claimed_by: str | None  # node id
+    created_at: Micros
+
+
+@dataclass(slots=True)
+class TurnWrite:
+    """Everything that one turn changes; it is written whole or not at all.
+
+    ``version`` is the head's version that the turn read (0: the execution is new). Turns with the
+    same ``bundle`` win or lose together.
+    """
+
+    execution: Execution
+    before: Execution | None
+    version: int
+    tasks: Sequence[Task] = ()
+    actions: Sequence[ActionExecution] = ()
+    subworkflows: Sequence[SubWorkflow] = ()
+    past_runs: Sequence[PastRun] = ()
+    children: Sequence[Execution] = ()
+    inbox: Sequence[InboxRow] = ()
+    consumed_inbox: Sequence[str] = ()
+    timers: Sequence[Timer] = ()
+    dropped_timers: Sequence[tuple[str, str]] = ()
+    jobs: Sequence[JobRow] = ()
+    dropped_jobs: Sequence[str] = ()
+    bundle: str | None = None
+
+
+@dataclass(slots=True)
+class StoredExecution:
+    """An execution as loaded for a turn; ``root_params`` are the root's (the environment is read there)."""
+
+    execution: Execution
+    version: int
+    tasks: list[Task] = field(default_factory=list)
+    actions: list[ActionExecution] = field(default_factory=list)
+    subworkflows: list[SubWorkflow] = field(default_factory=list)
+    past_runs: list[PastRun] = field(default_factory=list)
+    timers: list[Timer] = field(default_factory=list)
+    inbox: list[InboxRow] = field(default_factory=list)
+    root_params: Any = None
