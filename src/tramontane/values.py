@@ -29,7 +29,7 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 class FrozenDict(dict[str, Any]):
     """A map that can't change; hashable when its values are (they are, once frozen)."""
 
-    __slots__ = ("_hash",)
+    __slots__ = ("_hash", "_size")
 
     __setitem__ = __delitem__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
@@ -55,7 +55,7 @@ class FrozenDict(dict[str, Any]):
 class FrozenList(list[Any]):
     """A list that can't change; hashable when its items are."""
 
-    __slots__ = ("_hash",)
+    __slots__ = ("_hash", "_size")
 
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
     append = extend = insert = pop = remove = clear = sort = reverse = _refuse
@@ -204,3 +204,29 @@ def deep_merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> FrozenDict:
         else:
             merged[name] = item
     return FrozenDict(merged)
+
+
+def size_of(value: Any) -> int:
+    """Return about how many characters the JSON text of a frozen value has.
+
+    A container remembers its size, so that passing a big value on costs nothing again.
+    """
+    kind = type(value)
+    if kind is str:
+        return len(value) + 2
+    if kind is FrozenDict or kind is FrozenList:
+        try:
+            return value._size  # type: ignore[no-any-return]
+        except AttributeError:
+            size = 2 + len(value)
+            if kind is FrozenDict:
+                for name, item in value.items():
+                    size += len(name) + 3 + size_of(item)
+            else:
+                for item in value:
+                    size += size_of(item)
+            value._size = size
+            return size
+    if value is None or kind is bool:
+        return 4
+    return len(repr(value))
