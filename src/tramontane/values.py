@@ -9,8 +9,10 @@ value can be handed to any number of tasks without copying it.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import math
+import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -39,7 +41,8 @@ class FrozenDict(dict[str, Any]):
         try:
             return self._hash  # type: ignore[has-type, no-any-return]
         except AttributeError:
-            self._hash = hash(frozenset(self.items()))
+            # The same as the hash of the maps that YAQL builds: equal maps must meet in one set.
+            self._hash = functools.reduce(operator.xor, map(hash, self.items()), 0)
             return self._hash
 
     def __copy__(self) -> FrozenDict:
@@ -59,6 +62,13 @@ class FrozenList(list[Any]):
 
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
     append = extend = insert = pop = remove = clear = sort = reverse = _refuse
+
+    # Lists written in a YAQL expression are tuples: [1, 2] = $.list must hold.
+    def __eq__(self, other: object) -> bool:
+        return list.__eq__(self, list(other) if isinstance(other, tuple) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
     def __hash__(self) -> int:  # type: ignore[override]
         try:
@@ -100,7 +110,7 @@ def freeze(value: Any) -> Any:
     if kind is FrozenDict or kind is FrozenList:
         return value
     if isinstance(value, Mapping):
-        return FrozenDict({_key(name): freeze(item) for name, item in value.items()})
+        return FrozenDict({freeze_key(name): freeze(item) for name, item in value.items()})
     if isinstance(value, (list, tuple)):
         return FrozenList([freeze(item) for item in value])
     return _freeze_rare(value)
@@ -133,7 +143,8 @@ def _sorted_where_possible(items: list[Any]) -> list[Any]:
         return items
 
 
-def _key(name: Any) -> str:
+def freeze_key(name: Any) -> str:
+    """Return a map's key as text, the way JSON would write it."""
     if type(name) is str:
         return name
     if isinstance(name, str):
@@ -229,4 +240,6 @@ def size_of(value: Any) -> int:
             return size
     if value is None or kind is bool:
         return 4
+    if kind is int:
+        return value.bit_length() * 3 // 10 + 2  # type: ignore[no-any-return]
     return len(repr(value))
