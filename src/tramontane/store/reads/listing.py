@@ -1,0 +1,214 @@
+"""Cutting one page out of a table: conditions, order, keyset paging.
+
+Paging goes by the sort keys of the last item seen, never by counting rows, so that neither a deep
+page nor rows that come and go cost anything or lose an item. Nulls sort as the lowest value, and the
+id is always the last key, so the order is total.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import orjson
+from sqlalchemy import ColumnElement, Select, and_, false, func, literal, not_, or_, select
+
+from tramontane.store.reads.fields import Field, Resource
+from tramontane.store.reads.sql import contains, order_key, same_json
+
+Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "nin", "has"]
+OPERATORS: Final = ("eq", "neq", "gt", "gte", "lt", "lte", "in", "nin", "has")
+
+_SECOND: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """``field operator values``: one value, or for ``in`` and ``nin`` (and on tags) any number.
+
+    Values are of the field's kind: times are microseconds, JSON documents frozen values.
+    """
+
+    field: Field
+    operator: Operator
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    field: Field
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What to list. ``fields`` are the ones to read; ``nulls`` must be null; ``limit`` None: all."""
+
+    fields: tuple[Field, ...]
+    conditions: tuple[Condition, ...] = ()
+    nulls: tuple[Field, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    limit: int | None = None
+    marker: str | None = None
+
+
+def clause(condition: Condition) -> ColumnElement[bool]:
+    """Put a condition into SQL; a null column satisfies none."""
+    found = _clause(condition)
+    present = condition.field.present
+    return found if present is None else and_(present, found)
+
+
+def _clause(condition: Condition) -> ColumnElement[bool]:
+    match condition.field.kind:
+        case "time":
+            return _time_clause(condition)
+        case "tags":
+            return _tags_clause(condition)
+        case "json":
+            return _json_clause(condition)
+        case _:
+            return _plain_clause(condition.field.column, condition.operator, condition.values)
+
+
+def _plain_clause(column: ColumnElement[Any], operator: Operator, values: tuple[Any, ...]) -> ColumnElement[bool]:
+    match operator:
+        case "eq":
+            return column == values[0] if len(values) == 1 else column.in_(values)
+        case "neq":
+            return column != values[0] if len(values) == 1 else column.not_in(values)
+        case "gt":
+            return column > values[0]
+        case "gte":
+            return column >= values[0]
+        case "lt":
+            return column < values[0]
+        case "lte":
+            return column <= values[0]
+        case "in":
+            return column.in_(values)
+        case "nin":
+            return and_(column.not_in(values), column.is_not(None))
+        case "has":
+            return contains(column, literal(values[0]))
+
+
+def _time_clause(condition: Condition) -> ColumnElement[bool]:
+    """Compare whole seconds, since clients see no more of a stored time than that."""
+    column = condition.field.column
+    if condition.operator in ("eq", "neq", "in", "nin"):
+        matches = [_same_second(column, value) for value in condition.values]
+        found: ColumnElement[bool] = or_(*matches) if matches else false()
+        if condition.operator in ("eq", "in"):
+            return found
+        return and_(column.is_not(None), not_(found))
+    moment = condition.values[0]
+    this_second = moment - moment % _SECOND
+    next_second = this_second + _SECOND
+    at_or_after = this_second if moment == this_second else next_second
+    match condition.operator:
+        case "gt":
+            return column >= next_second
+        case "gte":
+            return column >= at_or_after
+        case "lt":
+            return column < at_or_after
+        case _:
+            return column < next_second
+
+
+def _same_second(column: ColumnElement[Any], moment: int) -> ColumnElement[bool]:
+    if moment % _SECOND:
+        return false()
+    return and_(column >= moment, column < moment + _SECOND)
+
+
+def _tags_clause(condition: Condition) -> ColumnElement[bool]:
+    """Match whole tags in the JSON text of their list.
+
+    The brackets are replaced by commas, so that each tag stands between two of them; inside a tag a
+    quotation mark is always escaped, which makes ``,"tag",`` unmistakable.
+    """
+    column = condition.field.column
+    listed = literal(",").concat(func.substr(column, 2, func.length(column) - 2)).concat(literal(","))
+    has = [contains(listed, literal(f",{orjson.dumps(tag).decode()},")) for tag in condition.values]
+    if condition.operator in ("eq", "has"):
+        return and_(column.is_not(None), *has)
+    if condition.operator == "in":
+        return or_(*has) if has else false()
+    return and_(column.is_not(None), not_(or_(*has)))
+
+
+def _json_clause(condition: Condition) -> ColumnElement[bool]:
+    column = condition.field.column
+    document = orjson.dumps(condition.values[0]).decode()
+    same = same_json(column, literal(document))
+    return and_(column.is_not(None), same if condition.operator == "eq" else not_(same))
+
+
+def after_marker(sort: Sequence[SortKey], marker: Sequence[Any]) -> ColumnElement[bool]:
+    """Select what comes behind a row with these sort values."""
+    choices: list[ColumnElement[bool]] = []
+    same: list[ColumnElement[bool]] = []
+    for key, value in zip(sort, marker, strict=True):
+        beyond = _beyond(key, value)
+        if beyond is not None:
+            choices.append(and_(*same, beyond))
+        same.append(key.field.is_null if value is None else key.field.value == value)
+    return or_(*choices) if choices else false()
+
+
+def _beyond(key: SortKey, value: Any) -> ColumnElement[bool] | None:
+    column = key.field.value
+    if value is None:
+        return None if key.descending else not_(key.field.is_null)
+    if not key.descending:
+        return column > value
+    return or_(column < value, key.field.is_null) if key.field.nullable else column < value
+
+
+def page_select(
+    resource: Resource,
+    query: ListQuery,
+    visible: Sequence[ColumnElement[bool]],
+    marker: Sequence[Any] | None,
+) -> Select[Any]:
+    """Write the statement that reads one page: the query's fields, in order."""
+    columns = [item.value.label(item.name) for item in query.fields]
+    statement = select(*columns).select_from(resource.source)
+    statement = statement.where(*_filters(query, visible))
+    if marker is not None:
+        statement = statement.where(after_marker(query.sort, marker))
+    statement = statement.order_by(
+        *(order_key(key.field.value, key.descending, key.field.nullable) for key in query.sort)
+    )
+    return statement if query.limit is None else statement.limit(query.limit)
+
+
+def count_select(
+    resource: Resource, query: ListQuery, visible: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
+    """Write the statement that counts everything the query's conditions let through."""
+    return select(func.count()).select_from(resource.source).where(*_filters(query, visible))
+
+
+def marker_select(
+    resource: Resource, query: ListQuery, visible: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
+    """Write the statement that reads the sort values of the marker's row."""
+    keys = [key.field.value.label(f"k{number}") for number, key in enumerate(query.sort)]
+    return (
+        select(*keys)
+        .select_from(resource.source)
+        .where(resource.id.column == query.marker, *visible)
+    )
+
+
+def _filters(query: ListQuery, visible: Sequence[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
+    return [
+        *visible,
+        *(clause(condition) for condition in query.conditions),
+        *(item.is_null for item in query.nulls),
+    ]
+

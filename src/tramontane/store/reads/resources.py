@@ -1,0 +1,191 @@
+"""The resources that can be listed, attribute by attribute, in the order in which clients see them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Table
+
+from tramontane.store.reads.fields import Field, Resource
+from tramontane.store.schema import (
+    action_definitions,
+    action_executions,
+    environments,
+    executions,
+    tasks,
+    workbooks,
+    workflow_definitions,
+)
+
+
+def _time(column: ColumnElement[Any], name: str, *, nullable: bool = True, is_filter: bool = True) -> Field:
+    return Field(name, column, "time", nullable=nullable, is_filter=is_filter)
+
+
+def _stamps(table: Table) -> tuple[Field, Field]:
+    return _time(table.c.created_at, "created_at", nullable=False), _time(table.c.updated_at, "updated_at")
+
+
+def _id(table: Table) -> Field:
+    return Field("id", table.c.id, nullable=False, is_filter=False)
+
+
+def _text(table: Table, name: str, *, nullable: bool = False, is_filter: bool = True) -> Field:
+    return Field(name, table.c[name], nullable=nullable, is_filter=is_filter)
+
+
+def _json(table: Table, name: str, *, in_lists: bool = True, is_filter: bool = True) -> Field:
+    return Field(name, table.c[name], "json", in_lists=in_lists, is_filter=is_filter)
+
+
+_wb = workbooks
+WORKBOOKS: Final = Resource(
+    "workbook",
+    _wb,
+    (
+        _id(_wb),
+        _text(_wb, "name"),
+        _text(_wb, "namespace"),
+        _text(_wb, "definition"),
+        Field("tags", _wb.c.tags, "tags"),
+        _text(_wb, "scope"),
+        _text(_wb, "project_id", is_filter=False),
+        *_stamps(_wb),
+    ),
+    _wb.c.project_id,
+    _wb.c.scope,
+)
+
+_wf = workflow_definitions
+WORKFLOWS: Final = Resource(
+    "workflow",
+    _wf,
+    (
+        _id(_wf),
+        _text(_wf, "name"),
+        _text(_wf, "namespace"),
+        _text(_wf, "input"),
+        _json(_wf, "interface", is_filter=False),
+        _text(_wf, "definition"),
+        _text(_wf, "checksum", nullable=True, is_filter=False),
+        Field("tags", _wf.c.tags, "tags"),
+        _text(_wf, "scope"),
+        Field("project_id", _wf.c.project_id, "uuid", nullable=False),
+        *_stamps(_wf),
+    ),
+    _wf.c.project_id,
+    _wf.c.scope,
+)
+
+_ac = action_definitions
+ACTIONS: Final = Resource(
+    "action",
+    _ac,
+    (
+        _id(_ac),
+        _text(_ac, "name"),
+        Field("is_system", _ac.c.is_system, "bool", nullable=False),
+        _text(_ac, "input", nullable=True),
+        _text(_ac, "description", nullable=True),
+        Field("tags", _ac.c.tags, "tags"),
+        _text(_ac, "definition"),
+        _text(_ac, "scope"),
+        _text(_ac, "project_id", is_filter=False),
+        *_stamps(_ac),
+        _text(_ac, "namespace"),
+    ),
+    _ac.c.project_id,
+    _ac.c.scope,
+)
+
+_ev = environments
+ENVIRONMENTS: Final = Resource(
+    "environment",
+    _ev,
+    (
+        _id(_ev),
+        _text(_ev, "name"),
+        _text(_ev, "description", nullable=True),
+        _json(_ev, "variables"),
+        _text(_ev, "scope"),
+        _text(_ev, "project_id", is_filter=False),
+        *_stamps(_ev),
+    ),
+    _ev.c.project_id,
+    _ev.c.scope,
+)
+
+_ex = executions
+EXECUTIONS: Final = Resource(
+    "execution",
+    _ex,
+    (
+        _id(_ex),
+        Field("workflow_id", _ex.c.workflow_id, "uuid"),
+        _text(_ex, "workflow_name"),
+        _text(_ex, "workflow_namespace", is_filter=False),
+        _text(_ex, "description", nullable=True),
+        Field("tags", _ex.c.tags, "tags"),
+        _json(_ex, "params"),
+        Field("task_execution_id", _ex.c.parent_task_id, "uuid"),
+        Field("root_execution_id", _ex.c.root_id, "uuid", present=_ex.c.parent_id.is_not(None)),
+        _text(_ex, "state"),
+        _text(_ex, "state_info", nullable=True),
+        _json(_ex, "input"),
+        _json(_ex, "output", in_lists=False),
+        *_stamps(_ex),
+        Field("project_id", _ex.c.project_id, "uuid", nullable=False),
+        _json(_ex, "published_global", in_lists=False, is_filter=False),
+    ),
+    _ex.c.project_id,
+)
+
+_ta = tasks
+TASKS: Final = Resource(
+    "task",
+    _ta,
+    (
+        _id(_ta),
+        _text(_ta, "name"),
+        _text(_ta, "type", is_filter=False),
+        _text(_ta, "workflow_name"),
+        _text(_ta, "workflow_namespace", is_filter=False),
+        Field("workflow_id", _ta.c.workflow_id, "uuid"),
+        Field("workflow_execution_id", _ta.c.execution_id, "uuid", nullable=False),
+        Field("tags", _ta.c.tags, "tags"),
+        _text(_ta, "state"),
+        _text(_ta, "state_info", nullable=True),
+        _text(_ta, "project_id", is_filter=False),
+        _json(_ta, "runtime_context", is_filter=False),
+        _json(_ta, "published"),
+        _json(_ta, "published_global", in_lists=False, is_filter=False),
+        Field("processed", _ta.c.processed, "bool", nullable=False),
+        *_stamps(_ta),
+        _time(_ta.c.started_at, "started_at", is_filter=False),
+        _time(_ta.c.finished_at, "finished_at", is_filter=False),
+    ),
+    _ta.c.project_id,
+)
+
+_ae = action_executions
+ACTION_EXECUTIONS: Final = Resource(
+    "action execution",
+    _ae,
+    (
+        _id(_ae),
+        _text(_ae, "workflow_name", nullable=True),
+        _text(_ae, "workflow_namespace", is_filter=False),
+        _text(_ae, "task_name", nullable=True),
+        Field("task_execution_id", _ae.c.task_id, "uuid"),
+        _text(_ae, "state"),
+        _text(_ae, "state_info", nullable=True),
+        _text(_ae, "name"),
+        _text(_ae, "description", nullable=True),
+        _text(_ae, "project_id", is_filter=False),
+        Field("accepted", _ae.c.accepted, "bool", nullable=False),
+        _json(_ae, "input"),
+        _json(_ae, "output", in_lists=False),
+        *_stamps(_ae),
+    ),
+    _ae.c.project_id,
+)

@@ -1,0 +1,92 @@
+"""The few SQL expressions that the databases spell differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Boolean, ColumnElement
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class contains(FunctionElement[bool]):  # noqa: N801 (reads as a function)
+    """Whether the first text holds the second one, letter by letter, case and all."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(contains)
+def _contains(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
+    whole, part = element.clauses
+    return f"(instr({compiler.process(whole, **kw)}, {compiler.process(part, **kw)}) > 0)"
+
+
+@compiles(contains, "postgresql")
+def _contains_postgresql(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
+    whole, part = element.clauses
+    return f"(strpos({compiler.process(whole, **kw)}, CAST({compiler.process(part, **kw)} AS TEXT)) > 0)"
+
+
+class same_json(FunctionElement[bool]):  # noqa: N801
+    """Whether two JSON texts stand for equal documents, whatever the order of their keys."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(same_json, "sqlite")
+def _same_json_sqlite(element: same_json, compiler: SQLCompiler, **kw: Any) -> str:
+    ours, theirs = (_sqlite_leaves(compiler.process(side, **kw)) for side in element.clauses)
+    return f"(NOT EXISTS ({ours} EXCEPT {theirs}) AND NOT EXISTS ({theirs} EXCEPT {ours}))"
+
+
+def _sqlite_leaves(text: str) -> str:
+    return (
+        "SELECT fullkey, CASE type WHEN 'real' THEN 'integer' ELSE type END, atom"
+        f" FROM json_tree({text})"
+    )
+
+
+@compiles(same_json, "postgresql")
+def _same_json_postgresql(element: same_json, compiler: SQLCompiler, **kw: Any) -> str:
+    ours, theirs = (compiler.process(side, **kw) for side in element.clauses)
+    equal = f"CAST({ours} AS jsonb) = CAST({theirs} AS jsonb)"
+    return f"(CASE WHEN {ours} ~ '{_NO_JSONB}' THEN false ELSE {equal} END)"
+
+
+@compiles(same_json, "mysql")
+@compiles(same_json, "mariadb")
+def _same_json_mysql(element: same_json, compiler: SQLCompiler, **kw: Any) -> str:
+    ours, theirs = (compiler.process(side, **kw) for side in element.clauses)
+    return f"(JSON_CONTAINS({ours}, {theirs}) AND JSON_CONTAINS({theirs}, {ours}))"
+
+
+_NO_JSONB = r"NaN|Infinity|\\u0000|\\u[dD][89abcdefABCDEF]"
+"""What stored texts may hold that PostgreSQL's type refuses; such documents equal none that it takes."""
+
+
+class nulls_lowest(FunctionElement[Any]):  # noqa: N801
+    """A sort key (ascending or descending) in which null comes before everything else."""
+
+    inherit_cache = True
+
+
+@compiles(nulls_lowest)
+def _nulls_lowest(element: nulls_lowest, compiler: SQLCompiler, **kw: Any) -> str:
+    (key,) = element.clauses
+    return compiler.process(key, **kw)
+
+
+@compiles(nulls_lowest, "postgresql")
+def _nulls_lowest_postgresql(element: nulls_lowest, compiler: SQLCompiler, **kw: Any) -> str:
+    (key,) = element.clauses
+    text = compiler.process(key, **kw)
+    return f"{text} NULLS LAST" if text.endswith(" DESC") else f"{text} NULLS FIRST"
+
+
+def order_key(column: ColumnElement[Any], descending: bool, nullable: bool) -> ColumnElement[Any]:
+    """Sort by ``column``; where it can be null, nulls count as the lowest value on every database."""
+    key = column.desc() if descending else column.asc()
+    return nulls_lowest(key) if nullable else key
