@@ -1,0 +1,1 @@
+"""Actions: their interface, the standard pack, the registry and the running of one action."""
