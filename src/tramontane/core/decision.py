@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tramontane.core.commands import AnyCommand
+from tramontane.core.context import Context
 from tramontane.core.state import ActionExecution, Execution, Micros, PastRun, SubWorkflow, Task
 from tramontane.lang.spec import AdhocActionSpec, WorkflowSpec
 from tramontane.results import Result
+from tramontane.values import FrozenDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,15 @@ class CoreSettings:
 class Env:
     """Everything that isn't state: time, ids, what was looked up, limits.
 
-    ``known`` holds what earlier ``Needs`` asked for; ``soft_seconds`` bounds one evaluation before
+    ``new_id`` gives ids that sort in order of creation, ``new_uuid`` random ones (the function
+    ``uuid()``). ``known`` holds what earlier ``Needs`` asked for; ``soft_seconds`` bounds one evaluation before
     :class:`tramontane.expressions.api.TooSlow` asks to decide again elsewhere (None: only the hard
     limit); ``max_steps`` bounds one decision, the rest follows by a ``Continued`` event.
     """
 
     now: Micros
     new_id: Callable[[], str]
+    new_uuid: Callable[[], str]
     known: Mapping[Key, Any] = field(default_factory=dict)
     settings: CoreSettings = CoreSettings()
     soft_seconds: float | None = None
@@ -130,6 +134,9 @@ class Decision:
     subworkflows: dict[str, SubWorkflow] = field(default_factory=dict)
     past_runs: list[PastRun] = field(default_factory=list)
     commands: list[AnyCommand] = field(default_factory=list)
+    root_env: FrozenDict | None = None  # when the environment of the tree's root changed
+    contexts: dict[tuple[str, int], Context] = field(default_factory=dict)  # memo, never stored
+    items: dict[tuple[str, int], Any] = field(default_factory=dict)  # memo, never stored
 
 
 @dataclass(frozen=True, slots=True)

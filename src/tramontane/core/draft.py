@@ -1,0 +1,315 @@
+"""A decision in the making: new versions of records laid over a state that stays as it is.
+
+Handlers read and write through a draft. If it is thrown away (data missing, request refused,
+evaluation too slow) nothing has happened. Work that follows from work (start this task, look at
+that join) waits in ``queue``; what doesn't fit the budget is found again from the records by a
+``Continued`` event, so the queue itself needs no storing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from msgspec.structs import replace
+
+from tramontane.core.commands import AnyCommand, Continue, DropTimer, Send, SetTimer
+from tramontane.core.context import EMPTY_CONTEXT, Context, merge_all, overlay_all
+from tramontane.core.decision import Decision, Env, Key, Needs
+from tramontane.core.events import AnyEvent
+from tramontane.core.memory import NO_PROGRESS, ExecutionState, Progress
+from tramontane.core.state import (
+    ActionExecution,
+    AnyChild,
+    Cause,
+    Execution,
+    PastRun,
+    SubWorkflow,
+    Task,
+    Timer,
+)
+from tramontane.expressions.api import Interrupt
+from tramontane.lang.spec import TaskSpec, WorkflowSpec
+from tramontane.values import FrozenDict
+
+SECOND = 1_000_000
+
+Work = Literal["start", "items", "join", "check"]
+"""Kinds of queued work: begin a task, start further items, evaluate a join, see whether all is done."""
+
+
+class NeedsData(Interrupt):
+    """Leaves a decision whose data must be looked up first; passes through expressions untouched."""
+
+    def __init__(self, *keys: Key) -> None:
+        super().__init__()
+        self.needs = Needs(keys)
+
+
+class Draft:
+    """The records of one decision over ``state``."""
+
+    def __init__(self, spec: WorkflowSpec, state: ExecutionState, env: Env) -> None:
+        self.spec = spec
+        self.state = state
+        self.env = env
+        self.execution: Execution = state.execution
+        self.root_env: FrozenDict = state.root_env
+        self.tasks: dict[str, Task] = {}
+        self.actions: dict[str, ActionExecution] = {}
+        self.subworkflows: dict[str, SubWorkflow] = {}
+        self.past_runs: list[PastRun] = []
+        self.commands: list[AnyCommand] = []
+        self.contexts: dict[tuple[str, int], Context] = {}
+        self.items: dict[tuple[str, int], Any] = {}
+        self._named: dict[str, list[str]] = {}
+        self._children: dict[str, list[str]] = {}
+        self._progress: dict[str, Progress] = {}
+        self._queue: deque[tuple[Work, str]] = deque()
+        self._queued: set[tuple[Work, str]] = set()
+        self.steps = 0
+
+    # -- the queue ------------------------------------------------------------------------
+
+    def later(self, work: Work, subject: str = "") -> None:
+        """Queue ``work`` on a task (``check``: on the execution, empty subject), once."""
+        item = (work, subject)
+        if item not in self._queued:
+            self._queued.add(item)
+            self._queue.append(item)
+
+    def next_work(self) -> tuple[Work, str] | None:
+        """Take the next piece of queued work, unless the budget of this decision is used up."""
+        if not self._queue:
+            return None
+        if self.steps >= self.env.max_steps:
+            self.commands.append(Continue())
+            return None
+        item = self._queue.popleft()
+        self._queued.discard(item)
+        self.steps += 1
+        return item
+
+    @property
+    def steps_left(self) -> int:
+        return max(1, self.env.max_steps - self.steps)
+
+    def decision(self) -> Decision:
+        return Decision(
+            execution=self.execution,
+            tasks=self.tasks,
+            actions=self.actions,
+            subworkflows=self.subworkflows,
+            past_runs=self.past_runs,
+            commands=self.commands,
+            root_env=None if self.root_env is self.state.root_env else self.root_env,
+            contexts=self.contexts,
+            items=self.items,
+        )
+
+    # -- the execution --------------------------------------------------------------------
+
+    def update_execution(self, **changes: Any) -> Execution:
+        self.execution = replace(self.execution, updated_at=self.env.now, **changes)
+        return self.execution
+
+    def next_seq(self) -> int:
+        seq = self.execution.seq + 1
+        self.execution = replace(self.execution, seq=seq)
+        return seq
+
+    def send(self, execution_id: str, event: AnyEvent) -> None:
+        self.commands.append(Send(execution_id, self.execution.root_id, event))
+
+    def look_up(self, key: Key) -> Any:
+        """Return what was looked up for ``key``, or leave the decision to have it looked up."""
+        try:
+            return self.env.known[key]
+        except KeyError:
+            raise NeedsData(key) from None
+
+    # -- tasks ----------------------------------------------------------------------------
+
+    def task(self, task_id: str) -> Task:
+        return self.tasks.get(task_id) or self.state.tasks[task_id]
+
+    def find_task(self, task_id: str) -> Task | None:
+        return self.tasks.get(task_id) or self.state.tasks.get(task_id)
+
+    def task_spec(self, task: Task) -> TaskSpec:
+        return self.spec.tasks[task.name]
+
+    def put_task(self, task: Task) -> Task:
+        if task.id not in self.tasks and task.id not in self.state.tasks:
+            self._named.setdefault(task.name, []).append(task.id)
+        elif self.task(task.id).generation != task.generation:
+            self.tasks[task.id] = task
+            self._recount(task)
+        self.tasks[task.id] = task
+        self.contexts.pop((task.id, task.run), None)
+        return task
+
+    def update_task(self, task: Task, **changes: Any) -> Task:
+        return self.put_task(replace(task, updated_at=self.env.now, **changes))
+
+    def all_tasks(self) -> Iterator[Task]:
+        """All tasks, those created in this decision last."""
+        for task_id, task in self.state.tasks.items():
+            yield self.tasks.get(task_id, task)
+        for ids in self._named.values():
+            for task_id in ids:
+                yield self.tasks[task_id]
+
+    def incomplete_tasks(self) -> list[Task]:
+        """Tasks that block the end of the workflow, oldest first."""
+        ids = set(self.state.incomplete) if not self.tasks else {*self.state.incomplete, *self.tasks}
+        tasks = [self.task(task_id) for task_id in ids]
+        return sorted((task for task in tasks if not task.is_completed), key=lambda task: task.seq)
+
+    def has_incomplete_tasks(self) -> bool:
+        if any(not task.is_completed for task in self.tasks.values()):
+            return True
+        return any(task_id not in self.tasks for task_id in self.state.incomplete)
+
+    def tasks_named(self, name: str) -> list[str]:
+        """Ids of the executions of a task, oldest first."""
+        known = self.state.named.get(name, ())
+        return [*known, *self._named.get(name, ())]
+
+    def newest(self, name: str) -> Task | None:
+        """The execution of a task that was created last."""
+        ids = self._named.get(name) or self.state.named.get(name)
+        return self.task(ids[-1]) if ids else None
+
+    def waiting_joins(self) -> list[Task]:
+        joins = {**self.state.waiting_joins}
+        for task in self.tasks.values():
+            if task.is_join:
+                joins[task.name] = task.id
+        found = [self.task(task_id) for task_id in joins.values()]
+        return [task for task in found if task.state == "WAITING"]
+
+    # -- children -------------------------------------------------------------------------
+
+    def child(self, child_id: str) -> AnyChild | None:
+        return self.actions.get(child_id) or self.subworkflows.get(child_id) or self.state.child(child_id)
+
+    def put_child(self, child: AnyChild) -> None:
+        old = self.child(child.id)
+        if isinstance(child, ActionExecution):
+            self.actions[child.id] = child
+        else:
+            self.subworkflows[child.id] = child
+        if child.task_id is None:
+            return
+        if old is None:
+            self._children.setdefault(child.task_id, []).append(child.id)
+        generation = self.task(child.task_id).generation
+        progress = self.progress(child.task_id)
+        if old is not None:
+            progress = progress.changed(old, generation, -1)
+        self._progress[child.task_id] = progress.changed(child, generation, 1)
+
+    def update_child(self, child: AnyChild, **changes: Any) -> AnyChild:
+        new: AnyChild = replace(child, updated_at=self.env.now, **changes)
+        self.put_child(new)
+        return new
+
+    def children(self, task_id: str) -> list[AnyChild]:
+        """Children of a task, oldest first."""
+        ids = [*self.state.children.get(task_id, ()), *self._children.get(task_id, ())]
+        found = [self.child(child_id) for child_id in ids]
+        return [child for child in found if child is not None]
+
+    def accepted_children(self, task_id: str) -> list[AnyChild]:
+        return [child for child in self.children(task_id) if child.accepted and child.is_completed]
+
+    def open_subworkflows(self, task_id: str | None = None) -> list[SubWorkflow]:
+        """Calls of sub-workflows that have not ended, of one task or of all."""
+        merged = {**self.state.subworkflows, **self.subworkflows}
+        return [
+            call
+            for call in merged.values()
+            if not call.is_completed and (task_id is None or call.task_id == task_id)
+        ]
+
+    def progress(self, task_id: str) -> Progress:
+        found = self._progress.get(task_id)
+        return found if found is not None else self.state.progress.get(task_id, NO_PROGRESS)
+
+    def _recount(self, task: Task) -> None:
+        progress = NO_PROGRESS
+        for child in self.children(task.id):
+            progress = progress.changed(child, task.generation, 1)
+        self._progress[task.id] = progress
+
+    # -- timers ---------------------------------------------------------------------------
+
+    def set_timer(self, task: Task, kind: str, seconds: int) -> None:
+        due = self.env.now + seconds * SECOND
+        timer = Timer(task.id, kind, task.execution_id, task.root_id, due, task.generation)
+        self.commands.append(SetTimer(timer))
+
+    def drop_timer(self, task: Task, kind: str) -> None:
+        self.commands.append(DropTimer(task.id, kind))
+
+    # -- data -----------------------------------------------------------------------------
+
+    def inherited(self, task: Task) -> Context:
+        """What a task inherited (its *in_context*)."""
+        return self._inherited(task.id, task.run)
+
+    def outbound(self, task: Task) -> Context:
+        """What followers of a task inherit: inherited data with its publishes over them."""
+        return self._published_over(self._inherited(task.id, task.run), task.published)
+
+    def merge_tasks(self, tasks: list[Task]) -> Context:
+        """Merge the outbound data of tasks, given in order of completion."""
+        return self._merge([(task.id, task.run) for task in tasks])
+
+    def _merge(self, runs: list[tuple[str, int]]) -> Context:
+        outbound = [
+            self._published_over(self._inherited(*run), self._run_of(*run)[0]) for run in runs
+        ]
+        if len(outbound) == 1:
+            return outbound[0]
+        if self.env.settings.context_versioning:
+            return merge_all(outbound)
+        return overlay_all(outbound, [self._run_of(*run)[0] for run in runs])
+
+    def _published_over(self, context: Context, published: Any) -> Context:
+        return context.publish(published, deep=self.env.settings.merge_strategy == "merge")
+
+    def _run_of(self, task_id: str, run: int) -> tuple[Any, tuple[Cause, ...]]:
+        task = self.task(task_id)
+        if task.run == run:
+            return task.published, task.causes
+        for past in self.past_runs:
+            if past.task_id == task_id and past.run == run:
+                return past.published, past.causes
+        found = self.state.past_runs[task_id, run]
+        return found.published, found.causes
+
+    def _inherited(self, task_id: str, run: int) -> Context:
+        """Work out inherited data from causes, without recursion: routes may be very long."""
+        known = self._known_context(task_id, run)
+        if known is not None:
+            return known
+        stack = [(task_id, run)]
+        while stack:
+            top = stack[-1]
+            causes = [(cause.task_id, cause.run) for cause in self._run_of(*top)[1]]
+            missing = [cause for cause in causes if self._known_context(*cause) is None]
+            if missing:
+                stack.extend(missing)
+                continue
+            self.contexts[top] = self._merge(causes) if causes else EMPTY_CONTEXT
+            stack.pop()
+        return self.contexts[task_id, run]
+
+    def _known_context(self, task_id: str, run: int) -> Context | None:
+        known = self.contexts.get((task_id, run))
+        if known is None and task_id not in self.tasks:
+            known = self.state.contexts.get((task_id, run))
+        return known

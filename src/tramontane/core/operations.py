@@ -1,0 +1,343 @@
+"""What clients, parents and the node ask of an execution: pause, resume, stop, re-run, skip, go on.
+
+Source: runtime specification, sections 7.4 and 10.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tramontane.core import reverse, routing, workflow
+from tramontane.core.children import drop_job
+from tramontane.core.completion import complete_task, fail_completion, follow
+from tramontane.core.draft import Draft
+from tramontane.core.events import (
+    ChildResumed,
+    ChildRevived,
+    EnvironmentChanged,
+    EnvironmentMerged,
+    PauseAsked,
+    RerunAsked,
+    ResumeAsked,
+    SkipAsked,
+    StopAsked,
+)
+from tramontane.core.joins_state import archive, drop_acceptance, needed
+from tramontane.core.publishing import publish
+from tramontane.core.routing import NextCommand
+from tramontane.core.state import ActionExecution, SubWorkflow, Task
+from tramontane.core.texts import SKIPPED as SKIPPED_TEXT
+from tramontane.core.texts import WAITING as WAITING_TEXT
+from tramontane.core.texts import check_size
+from tramontane.errors import BadRequestError, IllegalStateError, NotFoundError
+from tramontane.states import CANCELLED, ERROR, IDLE, PAUSED, RUNNING, SKIPPED, SUCCESS, WAITING
+from tramontane.values import EMPTY, FrozenDict, deep_merge
+
+FORCE_CANCELLED = "Task was failed due to workflow force cancel."
+TERMINATED = "Task was failed due to recursive termination of the workflow."
+
+
+def begin(draft: Draft) -> None:
+    """Create the first tasks of a RUNNING execution that has none."""
+    if draft.execution.is_completed or draft.state.tasks:
+        return
+    if draft.spec.type == "reverse":
+        for name, causes in reverse.ready_tasks(draft):
+            routing.create_task(draft, name, causes)
+    else:
+        for name in draft.spec.start_tasks:
+            routing.create_task(draft, name)
+    draft.later("check")
+
+
+def go_on(draft: Draft) -> None:
+    """Find all work that is open in the records and queue it (what one decision's budget left over,
+    what was held by a pause, what a dead node had not begun)."""
+    if not draft.state.tasks and not draft.tasks:
+        begin(draft)
+        return
+    for task in draft.incomplete_tasks():
+        if task.state == WAITING and task.phase != "retry":
+            draft.later("join", task.id)
+        elif task.phase in ("new", "held", "ready", "again"):
+            draft.later("start", task.id)
+        elif task.phase == "active" and draft.task_spec(task).with_items is not None:
+            draft.later("items", task.id)
+    draft.later("check")
+
+
+# -- pause and resume ---------------------------------------------------------------------
+
+
+def pause(draft: Draft, event: PauseAsked) -> None:
+    if event.by_parent and draft.execution.is_completed:
+        return
+    workflow.pause(draft, event.message, by_parent=event.by_parent)
+
+
+def resume_asked(draft: Draft, event: ResumeAsked) -> None:
+    if draft.execution.state not in (PAUSED, IDLE):
+        return
+    if event.env:
+        if draft.execution.is_root:
+            merge_environment(draft, event.env)
+        else:
+            draft.send(draft.execution.root_id, EnvironmentMerged(event.env))
+    resume(draft, by_parent=event.by_parent)
+
+
+def resume(draft: Draft, by_parent: bool = False) -> None:
+    """PAUSED → RUNNING: children first, then what was held, then what completed meanwhile."""
+    for call in draft.open_subworkflows():
+        if call.state == PAUSED:
+            draft.send(call.id, ResumeAsked(by_parent=True))
+            draft.update_child(call, state=RUNNING)
+            workflow.mark_running(draft, call.task_id)
+    backlog = draft.execution.backlog
+    draft.update_execution(state=RUNNING, state_info=None, backlog=())
+    parent = draft.execution.parent_id
+    if parent is not None and not by_parent:
+        draft.send(parent, ChildResumed(draft.execution.id))
+    unprocessed = [
+        task
+        for task in draft.all_tasks()
+        if task.is_completed and not task.processed and task.next_tasks is not None
+    ]
+    for task_id, commands in backlog:
+        _dispatch_held(draft, draft.task(task_id), [NextCommand(*each) for each in commands])
+    for task in unprocessed:
+        _process(draft, task)
+    go_on(draft)
+
+
+def _process(draft: Draft, task: Task) -> None:
+    """Compute again, and carry out, what follows a task that completed during a pause."""
+    if draft.execution.is_completed:
+        return
+    if draft.spec.type == "reverse":
+        for name, causes in reverse.ready_tasks(draft):
+            routing.create_task(draft, name, causes)
+        draft.update_task(task, processed=True)
+        return
+    try:
+        commands = routing.next_commands(draft, task)
+    except BadRequestError as error:
+        fail_completion(draft, task, error)
+        return
+    task = draft.update_task(task, processed=True)
+    _dispatch_held(draft, task, commands)
+    routing.lost_routes(draft, task)
+
+
+def _dispatch_held(draft: Draft, task: Task, commands: list[NextCommand]) -> None:
+    if draft.execution.is_completed:
+        return
+    try:
+        routing.dispatch(draft, task, [each for each in commands if each.name != "pause"])
+    except BadRequestError as error:
+        fail_completion(draft, draft.task(task.id), error)
+
+
+# -- stop ---------------------------------------------------------------------------------
+
+
+def stop(draft: Draft, event: StopAsked) -> None:
+    """End the execution as told (runtime specification, section 10.4).
+
+    Raises:
+        IllegalStateError, EvaluationError: the request is refused.
+    """
+    execution = draft.execution
+    if event.state == SUCCESS:
+        if execution.state != SUCCESS:
+            workflow.require_change(draft, SUCCESS)
+            workflow.end(draft, SUCCESS, event.message)
+        return
+    if execution.is_completed:
+        return
+    if event.state == CANCELLED or event.recursive:
+        workflow.cancel_subworkflows(draft, event.message, event.state)
+    workflow.end(draft, event.state, event.message)
+    if event.recursive or event.force:
+        _end_tasks(draft, FORCE_CANCELLED if event.force else TERMINATED)
+
+
+def _end_tasks(draft: Draft, text: str) -> None:
+    """Interrupt running actions and complete all tasks at once (large users, L7 and L9)."""
+    for task in draft.incomplete_tasks():
+        for child in draft.children(task.id):
+            if isinstance(child, ActionExecution) and not child.is_completed:
+                drop_job(draft, child, interrupt=True)
+                draft.update_child(
+                    child,
+                    state=ERROR,
+                    output=FrozenDict({"result": text}),
+                    accepted=True,
+                )
+        complete_task(draft, draft.task(task.id), ERROR, text)
+
+
+# -- re-run and skip ----------------------------------------------------------------------
+
+
+def rerun(draft: Draft, event: RerunAsked) -> None:
+    """Run a failed task again (runtime specification, section 10.5).
+
+    Raises:
+        NotFoundError, IllegalStateError, BadRequestError: the request is refused.
+    """
+    task = _failed_task(draft, event.task_id)
+    if not event.reset and draft.task_spec(task).with_items is None:
+        raise BadRequestError(
+            f"Only a task with 'with-items' can be run again without reset; '{task.name}' has none"
+        )
+    if not _revive(draft, event.env):
+        return
+    todo = None
+    if not event.reset and task.item_count is not None:
+        good = {child.index for child in draft.accepted_children(task.id) if child.state == SUCCESS}
+        todo = tuple(index for index in range(task.item_count) if index not in good)
+    archive(draft, task)
+    drop_acceptance(draft, task, failed_only=not event.reset)
+    draft.update_task(
+        task,
+        state=WAITING if task.is_join else IDLE,
+        state_info=WAITING_TEXT if task.is_join else None,
+        phase="new",
+        run=task.run + 1,
+        generation=task.generation + 1,
+        retry_no=0,
+        processed=False,
+        next_tasks=None,
+        published=EMPTY,
+        published_global=EMPTY,
+        runtime_context=EMPTY,
+        item_todo=todo,
+        hits=needed(draft, task.name) if task.is_join else 0,
+        finished_at=None,
+        outlives_end=False,
+    )
+    draft.later("join" if task.is_join else "start", task.id)
+
+
+def skip(draft: Draft, event: SkipAsked) -> None:
+    """Skip a failed task: the workflow goes on as by its on-skip (runtime specification, section 10.6).
+
+    Raises:
+        NotFoundError, IllegalStateError, EvaluationError: the request is refused.
+    """
+    task = _failed_task(draft, event.task_id)
+    if not _revive(draft, event.env):
+        return
+    archive(draft, task)
+    task = draft.update_task(
+        task,
+        state=SKIPPED,
+        state_info=SKIPPED_TEXT,
+        run=task.run + 1,
+        processed=False,
+        runtime_context=EMPTY,
+        finished_at=draft.env.now,
+        completed_seq=draft.next_seq(),
+    )
+    follow(draft, publish(draft, task))
+
+
+def _failed_task(draft: Draft, task_id: str) -> Task:
+    task = draft.find_task(task_id)
+    if task is None:
+        raise NotFoundError(f"Task execution not found [id={task_id}]")
+    if task.state != ERROR:
+        raise IllegalStateError(
+            f"Only a task in state ERROR can be run again or skipped; '{task.name}' is in {task.state} "
+            f"[task_ex_id={task.id}]"
+        )
+    return task
+
+
+def _revive(draft: Draft, env: Any) -> bool:
+    """Set the execution RUNNING again; tell whether it may go on (a PAUSED one stays as it is)."""
+    execution = draft.execution
+    if env and execution.state not in (IDLE, PAUSED, ERROR):
+        raise IllegalStateError(
+            "Updating env to workflow execution is only permitted if it is in IDLE, PAUSED, or ERROR state."
+        )
+    if execution.state == PAUSED:
+        return False
+    workflow.require_change(draft, RUNNING)
+    draft.update_execution(
+        state=RUNNING,
+        state_info=None,
+        finished_at=None,
+        run=execution.run + (1 if execution.is_completed else 0),
+    )
+    if env and execution.is_root:
+        merge_environment(draft, env)
+    return True
+
+
+def child_revived(draft: Draft, event: ChildRevived) -> None:
+    """A sub-workflow runs again: so do the calling task and this execution.
+
+    Raises:
+        IllegalStateError: this execution ended well and can't be revived.
+    """
+    call = draft.child(event.child_id)
+    if not isinstance(call, SubWorkflow):
+        raise NotFoundError(f"Workflow execution not found [id={event.child_id}]")
+    if draft.execution.state != PAUSED:
+        _revive(draft, None)
+    if event.env and draft.execution.is_root:
+        merge_environment(draft, event.env)
+    task = draft.task(call.task_id or "")
+    if task.is_completed:
+        archive(draft, task)
+        task = draft.update_task(
+            task,
+            state=RUNNING,
+            state_info=None,
+            phase="active",
+            run=task.run + 1,
+            processed=False,
+            next_tasks=None,
+            started_at=draft.env.now,
+            finished_at=None,
+        )
+    draft.update_child(
+        call, state=RUNNING, accepted=False, run=event.run, generation=task.generation, output=None
+    )
+
+
+# -- environment --------------------------------------------------------------------------
+
+
+def merge_environment(draft: Draft, env: Any) -> None:
+    """Deep-merge ``env`` into the root's environment and tell all descendants.
+
+    Raises:
+        SizeLimitError
+    """
+    merged = deep_merge(draft.root_env, env)
+    params = FrozenDict({**draft.execution.params, "env": merged})
+    check_size(params, draft.env.settings.field_size_limit_kb, "WorkflowExecution", "params")
+    draft.update_execution(params=params)
+    change_environment(draft, merged)
+
+
+def change_environment(draft: Draft, env: FrozenDict) -> None:
+    draft.root_env = env
+    for call in draft.open_subworkflows():
+        draft.send(call.id, EnvironmentChanged(env))
+
+
+def environment_merged(draft: Draft, event: EnvironmentMerged) -> None:
+    """A client (or a descendant's resume) changes the environment.
+
+    Raises:
+        SizeLimitError
+    """
+    if draft.execution.is_root:
+        merge_environment(draft, event.env)
+        return
+    own = deep_merge(draft.execution.params.get("env", EMPTY), event.env)
+    draft.update_execution(params=FrozenDict({**draft.execution.params, "env": own}))

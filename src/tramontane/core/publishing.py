@@ -1,0 +1,71 @@
+"""Publish: which variables a completed task hands on (runtime specification, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+from tramontane.core.draft import Draft
+from tramontane.core.scope import evaluate, task_scope
+from tramontane.core.state import Task
+from tramontane.core.texts import check_size
+from tramontane.expressions import compile_structure
+from tramontane.lang.spec import OnClause, TaskSpec
+from tramontane.states import ERROR, SKIPPED, SUCCESS
+from tramontane.values import EMPTY, FrozenDict, deep_merge
+
+
+def publish(draft: Draft, task: Task) -> Task:
+    """Evaluate and take over what the task publishes in its state; branch variables before global ones.
+
+    A skipped task that publishes nothing keeps what its failed run published.
+
+    Raises:
+        EvaluationError, SizeLimitError: nothing was published then.
+    """
+    branch_source, global_source = _sources(draft.task_spec(task), task.state)
+    if not branch_source and not global_source:
+        return task
+    where = task_scope(draft, task)
+    branch = _evaluated(draft, branch_source, where)
+    shared = _evaluated(draft, global_source, where)
+    limit = draft.env.settings.field_size_limit_kb
+    check_size(branch, limit, "TaskExecution", "published")
+    if shared:
+        execution = draft.execution
+        draft.update_execution(
+            globals=deep_merge(execution.globals, shared),
+            published_global=deep_merge(execution.published_global, shared),
+        )
+    return draft.update_task(task, published=branch, published_global=shared)
+
+
+def _evaluated(draft: Draft, source: FrozenDict, where: Any) -> FrozenDict:
+    if not source:
+        return EMPTY
+    value = evaluate(draft, compile_structure(source), where)
+    return value if isinstance(value, FrozenDict) else FrozenDict(value)
+
+
+def _sources(spec: TaskSpec, state: str) -> tuple[FrozenDict, FrozenDict]:
+    """Raw variables by scope: on-complete's beat the plain attribute's, which beat the clause's."""
+    clauses: dict[str, tuple[FrozenDict, OnClause]] = {
+        SUCCESS: (spec.publish, spec.on_success),
+        ERROR: (spec.publish_on_error, spec.on_error),
+        SKIPPED: (spec.publish_on_skip, spec.on_skip),
+    }
+    if state not in clauses:
+        return EMPTY, EMPTY
+    plain, clause = clauses[state]
+    own, complete = clause.publish, spec.on_complete.publish
+    branches = (own and own.branch, plain, complete and complete.branch)
+    shared = (own and own.global_, complete and complete.global_)
+    return _merged(branches), _merged(shared)
+
+
+def _merged(maps: tuple[Mapping[str, Any] | None, ...]) -> FrozenDict:
+    given = [FrozenDict(each) if not isinstance(each, FrozenDict) else each for each in maps if each]
+    if not given:
+        return EMPTY
+    return reduce(deep_merge, given)

@@ -1,0 +1,271 @@
+"""What expressions of an execution see: layered stores of data, and the engine's functions.
+
+Source: runtime specification, section 3.1 (which stores, strongest first), and expression
+specification, sections 3 and 6.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tramontane.core.decision import ExecutionsKey, TasksKey
+from tramontane.core.state import AnyChild, Execution, Micros, Task
+from tramontane.errors import EvaluationError
+from tramontane.expressions import Budget, CompiledStructure
+from tramontane.values import EMPTY, FrozenDict, FrozenList, deep_merge
+
+if TYPE_CHECKING:
+    from tramontane.core.draft import Draft
+
+_MISSING = object()
+
+
+class Layer(Protocol):
+    def get(self, name: str, default: Any = None, /) -> Any: ...
+    def __iter__(self) -> Iterator[str]: ...
+
+
+class LayeredData(Mapping[str, Any]):
+    """Several stores read as one map: the first that has a key wins.
+
+    With ``deep`` (``merge_strategy = merge``) maps of the same name are merged, stronger over weaker.
+    """
+
+    __slots__ = ("_deep", "_layers")
+
+    def __init__(self, layers: tuple[Layer, ...], deep: bool = False) -> None:
+        self._layers = layers
+        self._deep = deep
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.get(name, _MISSING)
+        if value is _MISSING:
+            raise KeyError(name)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = _MISSING
+        for layer in self._layers:
+            value = layer.get(name, _MISSING)
+            if value is _MISSING:
+                continue
+            if found is _MISSING:
+                found = value
+                if not self._deep:
+                    return found
+            elif isinstance(found, Mapping) and isinstance(value, Mapping):
+                found = deep_merge(value, found)
+            if not isinstance(found, Mapping):
+                return found
+        return default if found is _MISSING else found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name, _MISSING) is not _MISSING
+
+    def __iter__(self) -> Iterator[str]:
+        names: dict[str, None] = {}
+        for layer in self._layers:
+            for name in layer:
+                names[name] = None
+        return iter(names)
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+class TaskView(Mapping[str, Any]):
+    """A task as expressions see it; its result is put together only when it is read."""
+
+    KEYS = (
+        "id",
+        "name",
+        "workflow_execution_id",
+        "spec",
+        "state",
+        "state_info",
+        "result",
+        "published",
+        "type",
+        "created_at",
+        "updated_at",
+    )
+
+    __slots__ = ("_draft", "_task")
+
+    def __init__(self, draft: Draft, task: Task) -> None:
+        self._draft = draft
+        self._task = task
+
+    def __getitem__(self, name: str) -> Any:
+        task = self._task
+        match name:
+            case "result":
+                return task_result(self._draft, task)
+            case "spec":
+                return self._draft.task_spec(task).data
+            case "workflow_execution_id":
+                return task.execution_id
+            case "created_at" | "updated_at":
+                return time_text(getattr(task, name))
+            case "id" | "name" | "state" | "state_info" | "published" | "type":
+                return getattr(task, name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.KEYS)
+
+    def __len__(self) -> int:
+        return len(self.KEYS)
+
+
+def time_text(moment: Micros | None) -> str | None:
+    """Write a time the way clients parse it: ``YYYY-MM-DD HH:MM:SS``, UTC."""
+    if moment is None:
+        return None
+    return f"{dt.datetime.fromtimestamp(moment // 1_000_000, dt.UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def task_result(draft: Draft, task: Task) -> Any:
+    """The result of a task (runtime specification, section 3.6)."""
+    children = draft.accepted_children(task.id)
+    if draft.task_spec(task).with_items is not None:
+        return FrozenList([child.result for child in sorted(children, key=_index)])
+    if not children:
+        return FrozenList()
+    if len(children) == 1:
+        return children[0].result
+    return FrozenList([child.result for child in children])
+
+
+def _index(child: AnyChild) -> int:
+    return child.index
+
+
+class EngineFunctions:
+    """The functions behind ``task()``, ``env()`` and the others, for one evaluation."""
+
+    __slots__ = ("_draft", "_task_id")
+
+    def __init__(self, draft: Draft, task_id: str | None) -> None:
+        self._draft = draft
+        self._task_id = task_id
+
+    def env(self) -> Mapping[str, Any]:
+        return self._draft.root_env
+
+    def execution(self) -> Mapping[str, Any]:
+        return execution_view(self._draft.execution, self._draft.spec.data)
+
+    def executions(
+        self,
+        id: str | None = None,
+        root_execution_id: str | None = None,
+        state: str | None = None,
+        from_time: str | None = None,
+        to_time: str | None = None,
+    ) -> list[Mapping[str, Any]]:
+        found = self._draft.look_up(ExecutionsKey(id, root_execution_id, state, from_time, to_time))
+        return list(found)
+
+    def task(self, name: str | None = None) -> Mapping[str, Any] | None:
+        draft = self._draft
+        current = None if self._task_id is None else draft.task(self._task_id)
+        if name is None:
+            return None if current is None else TaskView(draft, current)
+        if not isinstance(name, str):
+            raise EvaluationError("task() takes the name of a task as text")
+        if current is not None and current.name == name:
+            return TaskView(draft, current)
+        found = draft.newest(name)
+        return None if found is None else TaskView(draft, found)
+
+    def tasks(
+        self,
+        workflow_execution_id: str | None = None,
+        recursive: bool = False,
+        state: str | None = None,
+        flat: bool = False,
+    ) -> list[Mapping[str, Any]]:
+        draft = self._draft
+        own = workflow_execution_id == draft.execution.id
+        if own and not recursive and not flat:
+            return [TaskView(draft, task) for task in draft.all_tasks() if state in (None, task.state)]
+        return list(draft.look_up(TasksKey(workflow_execution_id, recursive, state, flat)))
+
+    def global_(self, name: str) -> Any:
+        return self._draft.execution.globals.get(name)
+
+    def uuid(self) -> str:
+        return self._draft.env.new_uuid()
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.fromtimestamp(self._draft.env.now / 1e6, dt.UTC)
+
+
+def execution_view(execution: Execution, spec_data: FrozenDict) -> FrozenDict:
+    """What ``execution()`` gives: exactly eight keys."""
+    return FrozenDict(
+        {
+            "id": execution.id,
+            "name": execution.workflow_name,
+            "spec": spec_data,
+            "input": execution.input,
+            "params": execution.params,
+            "created_at": time_text(execution.created_at),
+            "updated_at": time_text(execution.updated_at),
+            "root_execution_id": None if execution.is_root else execution.root_id,
+        }
+    )
+
+
+class DataScope:
+    """Data and functions of one evaluation (:class:`tramontane.expressions.api.Scope`)."""
+
+    __slots__ = ("data", "functions")
+
+    def __init__(self, data: Any, functions: EngineFunctions) -> None:
+        self.data = data
+        self.functions = functions
+
+
+def scope(draft: Draft, task: Task | None, *layers: Layer) -> DataScope:
+    """Build a scope: internal names, then ``layers``, then workflow context and input."""
+    internal: dict[str, Any] = {"__env": draft.root_env, "__execution": _execution_id(draft)}
+    if task is not None:
+        internal["__task_execution"] = FrozenDict({"id": task.id, "name": task.name})
+    execution = draft.execution
+    if execution.security is not None:
+        internal["openstack"] = execution.security
+    data = LayeredData(
+        (internal, *layers, execution.globals, execution.input),
+        deep=draft.env.settings.merge_strategy == "merge",
+    )
+    return DataScope(data, EngineFunctions(draft, None if task is None else task.id))
+
+
+def task_scope(draft: Draft, task: Task, items: FrozenDict = EMPTY) -> DataScope:
+    """For input, names, policies, with-items and publish: item variables and inherited data."""
+    inherited = draft.inherited(task)
+    if items:
+        return scope(draft, task, items, inherited)
+    return scope(draft, task, inherited)
+
+
+def outbound_scope(draft: Draft, task: Task) -> DataScope:
+    """For guards, messages, break-on and continue-on: what was just published is seen."""
+    return scope(draft, task, draft.outbound(task))
+
+
+def _execution_id(draft: Draft) -> FrozenDict:
+    return FrozenDict({"id": draft.execution.id})
+
+
+def evaluate(draft: Draft, structure: CompiledStructure, where: DataScope) -> Any:
+    """Evaluate within the limits of this decision.
+
+    Raises:
+        EvaluationError: the expression failed or exceeded a limit.
+    """
+    return structure.evaluate(where, Budget(soft_seconds=draft.env.soft_seconds))
