@@ -189,7 +189,7 @@ class HttpClient:
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=None, connect=request.timeout, sock_read=request.timeout),
             ssl=await self._trust(request.verify) if target.scheme == "https" else True,
-            proxy=proxy and proxy.url,
+            proxy=proxy.url if proxy else None,
             proxy_auth=aiohttp.BasicAuth(*proxy.credentials) if proxy and proxy.credentials else None,
         )
 
