@@ -57,9 +57,7 @@ def resolve(
     while True:
         found = look_up(key)
         if found is None:
-            raise ActionProblem(
-                f"Failed to find action [action_name={key.name}, namespace={key.namespace}]"
-            )
+            raise ActionProblem(f"Failed to find action [action_name={key.name}, namespace={key.namespace}]")
         if not isinstance(found, AdhocActionSpec):
             problem = found.check_input(given)
             if problem is not None:

@@ -82,18 +82,16 @@ class Context:
         """Lay ``variables`` over this context; ``deep`` merges maps (``merge_strategy = merge``)."""
         if not variables:
             return self
-        with self._slots.mutate() as slots:
-            for name, value in variables.items():
-                old = slots.get(name)
-                if old is None:
-                    slots[name] = Slot(value, {}, (value,))
-                    continue
-                if deep and isinstance(old.value, Mapping) and isinstance(value, Mapping):
-                    merged = Slot(deep_merge(old.value, value), old.published(value).counters(), ())
-                    slots[name] = merged
-                else:
-                    slots[name] = old.published(value)
-            return Context(slots.finish())
+        slots = self._slots.mutate()
+        for name, value in variables.items():
+            old = slots.get(name)
+            if old is None:
+                slots[name] = Slot(value, {}, (value,))
+            elif deep and isinstance(old.value, Mapping) and isinstance(value, Mapping):
+                slots[name] = Slot(deep_merge(old.value, value), old.published(value).counters(), ())
+            else:
+                slots[name] = old.published(value)
+        return Context(slots.finish())
 
     def merge(self, other: Context) -> Context:
         """Merge ``other`` into this one: its leaves win only where they were published more often."""
@@ -101,14 +99,14 @@ class Context:
             return self
         if not self._slots:
             return other
-        with self._slots.mutate() as slots:
-            for name, theirs in other._slots.items():
-                ours = slots.get(name)
-                if ours is None:
-                    slots[name] = theirs
-                elif ours is not theirs:
-                    slots[name] = _merge_slots(ours, theirs)
-            return Context(slots.finish())
+        slots = self._slots.mutate()
+        for name, theirs in other._slots.items():
+            ours = slots.get(name)
+            if ours is None:
+                slots[name] = theirs
+            elif ours is not theirs:
+                slots[name] = _merge_slots(ours, theirs)
+        return Context(slots.finish())
 
     def overlay(self, other: Mapping[str, Any] | Context) -> Context:
         """Deep-merge ``other`` over this one, later beats earlier (context versioning switched off)."""

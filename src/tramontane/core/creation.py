@@ -100,9 +100,7 @@ def _environment(given: Any, env: Env) -> FrozenDict:
         if variables is None:
             raise BadRequestError(f"Environment is not found: {given}")
         return FrozenDict(variables)
-    raise BadRequestError(
-        f"Unexpected value type for environment [env={given}, type={type(given).__name__}]"
-    )
+    raise BadRequestError(f"Unexpected value type for environment [env={given}, type={type(given).__name__}]")
 
 
 def _evaluated_env(draft: Draft, raw: FrozenDict) -> FrozenDict:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from tramontane.core.commands import AnyCommand
 from tramontane.core.context import Context
 from tramontane.core.state import ActionExecution, Execution, Micros, PastRun, SubWorkflow, Task
-from tramontane.lang.spec import AdhocActionSpec, WorkflowSpec
+from tramontane.lang.spec import WorkflowSpec
 from tramontane.results import Result
 from tramontane.values import FrozenDict
 
@@ -18,7 +18,7 @@ from tramontane.values import FrozenDict
 class ActionKey:
     """Look up an action: ``<workbook>.<name>``, then ``name``; in ``namespace``, then the empty one.
 
-    Found: an :class:`AdhocActionSpec` or an :class:`ActionInfo`; ``None``: there is none.
+    Found: an ``AdhocActionSpec`` or an :class:`ActionInfo`; ``None``: there is none.
     """
 
     name: str
@@ -103,9 +103,9 @@ class Env:
     """Everything that isn't state: time, ids, what was looked up, limits.
 
     ``new_id`` gives ids that sort in order of creation, ``new_uuid`` random ones (the function
-    ``uuid()``). ``known`` holds what earlier ``Needs`` asked for; ``soft_seconds`` bounds one evaluation before
-    :class:`tramontane.expressions.api.TooSlow` asks to decide again elsewhere (None: only the hard
-    limit); ``max_steps`` bounds one decision, the rest follows by a ``Continued`` event.
+    ``uuid()``). ``known`` holds what earlier ``Needs`` asked for; ``soft_seconds`` bounds one
+    evaluation before :class:`tramontane.expressions.api.TooSlow` asks to decide again elsewhere (None:
+    only the hard limit); ``max_steps`` bounds one decision, the rest follows by a ``Continued`` event.
     """
 
     now: Micros

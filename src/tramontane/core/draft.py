@@ -269,9 +269,7 @@ class Draft:
         return self._merge([(task.id, task.run) for task in tasks])
 
     def _merge(self, runs: list[tuple[str, int]]) -> Context:
-        outbound = [
-            self._published_over(self._inherited(*run), self._run_of(*run)[0]) for run in runs
-        ]
+        outbound = [self._published_over(self._inherited(*run), self._run_of(*run)[0]) for run in runs]
         if len(outbound) == 1:
             return outbound[0]
         if self.env.settings.context_versioning:

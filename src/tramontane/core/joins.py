@@ -45,9 +45,7 @@ def evaluate_join(draft: Draft, join_id: str) -> None:
 def _set_causes(draft: Draft, join: Task, running: list[Induced], shown: list[Induced]) -> Task:
     """Record whose data the join inherits, in order of completion, and what caused its state."""
     sources = sorted((each.task for each in running if each.task), key=lambda task: task.completed_seq)
-    entries = [
-        FrozenDict({"task_id": each.task.id, "event": each.event}) for each in shown if each.task
-    ]
+    entries = [FrozenDict({"task_id": each.task.id, "event": each.event}) for each in shown if each.task]
     return draft.update_task(
         join,
         causes=tuple(Cause(task.id, task.run) for task in sources),

@@ -89,7 +89,8 @@ class ExecutionState:
         state = cls(execution, EMPTY if root_env is None else root_env)
         for task in sorted(tasks, key=lambda each: each.seq):
             state._take_task(task)
-        for child in sorted([*actions, *subworkflows], key=lambda each: each.seq):
+        children: list[AnyChild] = [*actions, *subworkflows]
+        for child in sorted(children, key=lambda each: each.seq):
             state._take_child(child)
         for past in past_runs:
             state.past_runs[past.task_id, past.run] = past

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
@@ -59,13 +58,16 @@ def _sources(spec: TaskSpec, state: str) -> tuple[FrozenDict, FrozenDict]:
         return EMPTY, EMPTY
     plain, clause = clauses[state]
     own, complete = clause.publish, spec.on_complete.publish
-    branches = (own and own.branch, plain, complete and complete.branch)
-    shared = (own and own.global_, complete and complete.global_)
+    branches = [plain]
+    shared: list[FrozenDict] = []
+    if own is not None:
+        branches.insert(0, own.branch)
+        shared.append(own.global_)
+    if complete is not None:
+        branches.append(complete.branch)
+        shared.append(complete.global_)
     return _merged(branches), _merged(shared)
 
 
-def _merged(maps: tuple[Mapping[str, Any] | None, ...]) -> FrozenDict:
-    given = [FrozenDict(each) if not isinstance(each, FrozenDict) else each for each in maps if each]
-    if not given:
-        return EMPTY
-    return reduce(deep_merge, given)
+def _merged(maps: list[FrozenDict]) -> FrozenDict:
+    return reduce(deep_merge, (each for each in maps if each), EMPTY)

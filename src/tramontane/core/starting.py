@@ -20,7 +20,6 @@ from tramontane.core.scope import DataScope, EngineFunctions, LayeredData, evalu
 from tramontane.core.state import ActionExecution, Execution, SubWorkflow, Task
 from tramontane.core.texts import PAUSED_BEFORE, check_size, delayed, info
 from tramontane.errors import BadRequestError, InvalidInputError, SizeLimitError
-from tramontane.expressions import CompiledStructure
 from tramontane.lang.spec import TaskSpec
 from tramontane.states import DELAYED, ERROR, IDLE, PAUSED, RUNNING
 from tramontane.values import EMPTY, FrozenDict, deep_merge
@@ -142,7 +141,7 @@ def prepare_child(draft: Draft, task: Task, items: FrozenDict) -> Prepared | Bad
         given = task_input(draft, task, spec, where)
         if spec.workflow is not None:
             return _prepare_subworkflow(draft, task, spec, given)
-        return _prepare_action(draft, task, spec, given, where)
+        return _prepare_action(draft, task, spec, given)
     except (ActionProblem, InvalidInputError, SizeLimitError) as error:
         return error
     except BadRequestError as error:
@@ -172,7 +171,7 @@ def task_input(draft: Draft, task: Task, spec: TaskSpec, where: DataScope) -> Fr
 
 
 def _prepare_action(
-    draft: Draft, task: Task, spec: TaskSpec, given: FrozenDict, where: DataScope
+    draft: Draft, task: Task, spec: TaskSpec, given: FrozenDict
 ) -> tuple[ResolvedAction, str | None]:
     execution = draft.execution
     name = NOOP if spec.action is None else evaluate(draft, spec.action, task_scope(draft, task))

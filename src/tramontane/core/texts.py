@@ -35,9 +35,7 @@ def run_failed(error: object, workflow: str, task: str) -> str:
 
 
 def completion_failed(error: object, workflow: str, task: str, action: str) -> str:
-    return (
-        f"Failed to handle action completion [error={error}, wf={workflow}, task={task}, action={action}]:"
-    )
+    return f"Failed to handle action completion [error={error}, wf={workflow}, task={task}, action={action}]:"
 
 
 def task_completion_failed(error: object, workflow: str, task: str) -> str:
@@ -105,5 +103,6 @@ def check_size(value: Any, limit_kb: int, class_name: str, field: str) -> None:
     size = size_of(value) // 1024
     if size > limit_kb:
         raise SizeLimitError(
-            f"Field size limit exceeded [class={class_name}, field={field}, size={size}KB, limit={limit_kb}KB]"
+            f"Field size limit exceeded [class={class_name}, field={field}, "
+            f"size={size}KB, limit={limit_kb}KB]"
         )

@@ -75,9 +75,7 @@ def end(draft: Draft, state: str, info: str | None) -> None:
         output = _success_output(draft)
     elif state == ERROR:
         info, output = _error_output(draft, info)
-    draft.update_execution(
-        state=state, state_info=info, output=output, finished_at=draft.env.now, backlog=()
-    )
+    draft.update_execution(state=state, state_info=info, output=output, finished_at=draft.env.now, backlog=())
     _drop_delays(draft)
     execution = draft.execution
     if execution.parent_id is not None:
@@ -124,9 +122,7 @@ def _fit(output: FrozenDict, limit_kb: int) -> FrozenDict:
     texts = [name for name, value in output.items() if isinstance(value, str)]
     names = sum(len(name) + 6 for name in output)
     share = max(0, (room - others - names) // max(1, len(texts)) - 8)
-    fitted = {
-        name: cut(value, share) if isinstance(value, str) else value for name, value in output.items()
-    }
+    fitted = {name: cut(value, share) if isinstance(value, str) else value for name, value in output.items()}
     if size_of(FrozenDict(fitted)) // 1024 > limit_kb:
         return FrozenDict({"result": cut(plain(output.get("result")), max(0, room - 32))})
     return FrozenDict(fitted)
