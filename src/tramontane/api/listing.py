@@ -23,7 +23,8 @@ _EQUALITIES: Final = ("eq", "neq", "in", "nin")
 class ListKind:
     """What a list endpoint takes beside the common parameters.
 
-    ``switches`` are further boolean parameters. ``guarded`` names parameters whose use wants a rule of
+    ``collection`` is what the items are called in the answer, and where links to further pages point.
+    ``without`` names fields that can't be filtered by here. ``switches`` are further boolean parameters. ``guarded`` names parameters whose use wants a rule of
     the policy. ``shown_with`` adds fields to a requested one. ``absent`` fields may be asked for and
     are left out of the items; ``computed`` ones the handler adds itself.
     """

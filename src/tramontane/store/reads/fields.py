@@ -13,7 +13,7 @@ Kind = Literal["text", "uuid", "json", "time", "bool", "int", "tags"]
 """``json`` and ``tags`` columns hold JSON text, ``time`` ones microseconds since 1970 UTC."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Field:
     """One attribute of a resource.
 
@@ -40,7 +40,7 @@ class Field:
         return self.column.is_(None) if self.present is None else not_(self.present)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Resource:
     """A kind of object that lists and single reads show.
 

@@ -72,7 +72,9 @@ def _clause(condition: Condition) -> ColumnElement[bool]:
             return _plain_clause(condition.field.column, condition.operator, condition.values)
 
 
-def _plain_clause(column: ColumnElement[Any], operator: Operator, values: tuple[Any, ...]) -> ColumnElement[bool]:
+def _plain_clause(
+    column: ColumnElement[Any], operator: Operator, values: tuple[Any, ...]
+) -> ColumnElement[bool]:
     match operator:
         case "eq":
             return column == values[0] if len(values) == 1 else column.in_(values)
@@ -186,9 +188,7 @@ def page_select(
     return statement if query.limit is None else statement.limit(query.limit)
 
 
-def count_select(
-    resource: Resource, query: ListQuery, visible: Sequence[ColumnElement[bool]]
-) -> Select[Any]:
+def count_select(resource: Resource, query: ListQuery, visible: Sequence[ColumnElement[bool]]) -> Select[Any]:
     """Write the statement that counts everything the query's conditions let through."""
     return select(func.count()).select_from(resource.source).where(*_filters(query, visible))
 
@@ -198,11 +198,7 @@ def marker_select(
 ) -> Select[Any]:
     """Write the statement that reads the sort values of the marker's row."""
     keys = [key.field.value.label(f"k{number}") for number, key in enumerate(query.sort)]
-    return (
-        select(*keys)
-        .select_from(resource.source)
-        .where(resource.id.column == query.marker, *visible)
-    )
+    return select(*keys).select_from(resource.source).where(resource.id.column == query.marker, *visible)
 
 
 def _filters(query: ListQuery, visible: Sequence[ColumnElement[bool]]) -> list[ColumnElement[bool]]:
@@ -211,4 +207,3 @@ def _filters(query: ListQuery, visible: Sequence[ColumnElement[bool]]) -> list[C
         *(clause(condition) for condition in query.conditions),
         *(item.is_null for item in query.nulls),
     ]
-

@@ -43,10 +43,7 @@ def _same_json_sqlite(element: same_json, compiler: SQLCompiler, **kw: Any) -> s
 
 
 def _sqlite_leaves(text: str) -> str:
-    return (
-        "SELECT fullkey, CASE type WHEN 'real' THEN 'integer' ELSE type END, atom"
-        f" FROM json_tree({text})"
-    )
+    return f"SELECT fullkey, CASE type WHEN 'real' THEN 'integer' ELSE type END, atom FROM json_tree({text})"
 
 
 @compiles(same_json, "postgresql")

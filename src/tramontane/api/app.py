@@ -1,0 +1,138 @@
+"""What happens to every request, in this order:
+
+1. an XML body is refused (415);
+2. the path and method are looked up (404, 405);
+3. the caller is authenticated (401), unless the endpoint is public;
+4. an ``Accept`` that admits no JSON is refused (406), before anything was done;
+5. the policy's rule for the endpoint is checked (403);
+6. the endpoint's handler runs.
+
+Errors of any step become the answer that reports them (:mod:`tramontane.api.faults`), and every answer
+carries the id of its request, under which the log has more. All of this is plain ASGI, because a request
+passes through it in microseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Final
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tramontane.api.context import Api
+from tramontane.api.faults import HttpError, answer_error
+from tramontane.api.media import refuse_xml, require_acceptable
+from tramontane.api.request import Request, header_links, path_segments
+from tramontane.api.routes import ROUTES
+from tramontane.api.routing import Endpoint, Router
+from tramontane.auth.policy import enforce
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""Id of the request that is being answered, for the log."""
+
+_CORS_HEADERS: Final = (
+    "X-Auth-Token",
+    "X-Identity-Status",
+    "X-Roles",
+    "X-Service-Catalog",
+    "X-User-Id",
+    "X-Tenant-Id",
+    "X-Project-Id",
+    "X-User-Name",
+    "X-Project-Name",
+)
+_CORS_EXPOSED: Final = (
+    "X-Auth-Token",
+    "X-Subject-Token",
+    "X-Service-Token",
+    "X-Project-Id",
+    "X-User-Name",
+    "X-Project-Name",
+)
+
+
+class Application:
+    """The ASGI application. ``mounts`` answer whole trees of paths below a first segment (web pages)."""
+
+    def __init__(
+        self,
+        api: Api,
+        routes: Mapping[str, Mapping[str, Endpoint]] = ROUTES,
+        mounts: Mapping[str, ASGIApp] | None = None,
+    ) -> None:
+        self._api = api
+        self._router = Router(routes)
+        self._mounts = dict(mounts or {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _follow_lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise ValueError(f"connections of type {scope['type']} aren't served")
+        segments = path_segments(scope)
+        if segments and segments[0] in self._mounts:
+            await self._mounts[segments[0]](scope, receive, send)
+            return
+        request = Request(scope, receive, f"req-{uuid.uuid4()}", self._api.settings.max_body_bytes)
+        REQUEST_ID.set(request.id)
+        response = await self._answer(request, segments)
+        response.raw_headers.append((b"x-openstack-request-id", request.id.encode()))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, segments: list[str]) -> Response:
+        try:
+            return await self._dispatch(request, segments)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            return answer_error(error)
+
+    async def _dispatch(self, request: Request, segments: list[str]) -> Response:
+        api = self._api
+        refuse_xml(request.headers)
+        if request.method == "OPTIONS":
+            return Response(status_code=200)
+        try:
+            endpoint, request.arguments = self._router.find(segments, request.method)
+        except HttpError:
+            await api.authenticator.authenticate(request.headers)
+            raise
+        if not endpoint.is_public:
+            request.caller = await api.authenticator.authenticate(request.headers)
+        require_acceptable(request.headers, endpoint.plain_text_too)
+        request.base_url = header_links(request.scope, request.headers, api.settings.trust_proxy_headers)
+        if endpoint.rule is not None:
+            enforce(api.rules, endpoint.rule, request.caller)
+        return await endpoint.handler(api, request)
+
+
+def create_app(api: Api, mounts: Mapping[str, ASGIApp] | None = None) -> ASGIApp:
+    """Build what an ASGI server serves."""
+    application: ASGIApp = Application(api, mounts=mounts)
+    if api.settings.cors_origins:
+        application = CORSMiddleware(
+            application,
+            allow_origins=api.settings.cors_origins,
+            allow_methods=("GET", "PUT", "POST", "DELETE", "PATCH"),
+            allow_headers=_CORS_HEADERS,
+            expose_headers=_CORS_EXPOSED,
+        )
+    return application
+
+
+async def _follow_lifespan(receive: Receive, send: Send) -> None:
+    """Agree to start and to stop: whoever composed the application starts and stops what is behind it."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

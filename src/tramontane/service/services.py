@@ -1,0 +1,129 @@
+"""What the API needs of the use cases: the contracts for executions, tasks and actions, and the bundle.
+
+Callers are passed in by whoever authenticated them; every use case looks objects up as that caller sees
+them and raises :class:`tramontane.errors.NotFoundError` for the others. All answers are given after
+their commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from tramontane.core.state import ActionExecution, Execution, Json
+from tramontane.results import Result
+from tramontane.service.caller import Caller
+from tramontane.values import EMPTY, FrozenDict
+
+if TYPE_CHECKING:
+    from tramontane.service.actions import Actions
+    from tramontane.service.definitions import Workflows
+    from tramontane.service.environments import Environments
+    from tramontane.service.workbooks import Workbooks
+
+
+@dataclass(frozen=True, slots=True)
+class StartOrder:
+    """A start as asked for over the API (REST endpoints, section 7, "start").
+
+    ``workflow`` is an id or a name, in ``namespace`` (None: not given). None of ``workflow``: the source's. ``input``
+    and ``params`` None: not given. ``execution_id``: the caller's own choice, never empty.
+    """
+
+    workflow: str | None
+    namespace: str | None = None
+    input: FrozenDict | None = None
+    params: FrozenDict | None = None
+    description: str | None = ""
+    execution_id: str | None = None
+    source_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionChange:
+    """What a client wants changed; None: leave it. ``state`` is one that a client may ask for.
+
+    ``recursive`` (with ERROR): sub-executions and running actions end too. ``force`` (with CANCELLED):
+    at once.
+    """
+
+    state: Literal["RUNNING", "PAUSED", "SUCCESS", "ERROR", "CANCELLED"] | None = None
+    state_info: str | None = None
+    description: str | None = None
+    env: FrozenDict | None = None
+    recursive: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """``is_new`` is false when an execution with the chosen id existed: nothing was started then."""
+
+    execution: Execution
+    is_new: bool = True
+
+
+class Executions(Protocol):
+    async def start(self, caller: Caller, order: StartOrder) -> Started:
+        """Start a workflow; or find the execution that has the chosen id already."""
+
+    async def change(self, caller: Caller, execution_id: str, change: ExecutionChange) -> Execution:
+        """Change state, description or environment; give the execution as it is afterwards."""
+
+    async def delete(self, caller: Caller, execution_id: str, force: bool) -> None:
+        """Delete an execution with everything below it; an unfinished one only by force."""
+
+    async def wait(self, execution_id: str, seconds: float) -> None:
+        """Return when the execution is completed, or when the time is over."""
+
+
+class Tasks(Protocol):
+    async def rerun(self, caller: Caller, task_id: str, reset: bool, env: FrozenDict | None) -> None:
+        """Run a task in ERROR again."""
+
+    async def skip(self, caller: Caller, task_id: str, env: FrozenDict | None) -> None:
+        """Skip a task in ERROR."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """An action to be run outside of any workflow (actions, section 10)."""
+
+    name: str
+    namespace: str = ""
+    input: FrozenDict = EMPTY
+    description: str | None = None
+    run_sync: bool = False
+    save_result: bool = False
+    target: str | None = None
+    timeout: int | None = None
+
+
+class ActionExecutions(Protocol):
+    async def run(self, caller: Caller, order: RunOrder) -> ActionExecution | Result:
+        """Run an action: its stored execution, or the bare result if nothing is stored."""
+
+    async def update(
+        self,
+        caller: Caller,
+        action_execution_id: str,
+        state: Literal["RUNNING", "PAUSED", "SUCCESS", "ERROR", "CANCELLED"],
+        output: Json,
+    ) -> ActionExecution:
+        """Report a result (``output`` is the value itself), pause or resume; the execution afterwards."""
+
+    async def delete(self, caller: Caller, action_execution_id: str) -> None:
+        """Delete a completed execution that belongs to no task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All use cases that the API calls."""
+
+    workflows: Workflows
+    workbooks: Workbooks
+    actions: Actions
+    environments: Environments
+    executions: Executions
+    tasks: Tasks
+    action_executions: ActionExecutions
