@@ -138,17 +138,16 @@ def create_task(
 
 def lost_routes(draft: Draft, task: Task) -> None:
     """Have joins evaluated again that can be reached by a clause of ``task`` that was not taken."""
-    waiting = {join.name: join.id for join in draft.waiting_joins()}
-    if not waiting:
-        return
     taken = {name for name, _ in task.next_tasks or ()}
     spec = draft.task_spec(task)
-    for clause in (spec.on_success, spec.on_error, spec.on_complete, spec.on_skip):
-        for target in clause.targets:
-            if target.is_command or target.name in taken:
-                continue
-            for name in joins_state.reachable(draft, target.name) & waiting.keys():
-                draft.later("join", waiting[name])
+    clauses = (spec.on_success, spec.on_error, spec.on_complete, spec.on_skip)
+    named = {target.name for clause in clauses for target in clause.targets if not target.is_command}
+    if named <= taken:
+        return
+    waiting = {join.name: join.id for join in draft.waiting_joins()}
+    for name in sorted(named - taken):
+        for join in sorted(joins_state.reachable(draft, name) & waiting.keys()):
+            draft.later("join", waiting[join])
 
 
 def follow_up(draft: Draft, task: Task, commands: list[NextCommand]) -> None:
