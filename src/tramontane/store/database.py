@@ -1,0 +1,84 @@
+"""The open database, whatever kind it is: where queries get their connections."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tramontane.store.dialect import Dialect
+from tramontane.store.dialects import connect
+from tramontane.store.errors import DatabaseUnavailableError
+from tramontane.store.migrations import prepare_schema
+
+
+class Database:
+    """Connections to one database; close it when done.
+
+    Use :meth:`read` for queries, :meth:`write` for rare transactions; turns go through
+    :func:`tramontane.store.commit.commit`.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+
+    @property
+    def name(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.dialect.name
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading, outside any transaction."""
+        with self._infrastructure():
+            async with self.dialect.reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed at the end of the block, rolled back when an error leaves it."""
+        with self._infrastructure():
+            async with self.dialect.exclusive(), self.dialect.writer.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def _infrastructure(self) -> Iterator[None]:
+        """Errors of the infrastructure become :class:`DatabaseUnavailableError`; others pass."""
+        try:
+            yield
+        except DBAPIError as error:
+            words = self.dialect.unavailable(error.orig) if error.orig is not None else None
+            if words is None:
+                raise
+            raise DatabaseUnavailableError(words) from error
+        except PoolTimeoutError as error:
+            raise DatabaseUnavailableError(
+                "all connections to the database are busy; try again later"
+            ) from error
+        except OSError as error:
+            words = self.dialect.unavailable(error)
+            if words is None:
+                raise
+            raise DatabaseUnavailableError(words) from error
+
+    async def close(self) -> None:
+        await self.dialect.close()
+
+
+async def open_database(url: str) -> Database:
+    """Open the database at ``url``; an empty one gets its tables.
+
+    Raises:
+        DatabaseSetupError: the URL is wrong, the server refuses, the file belongs to somebody else.
+        SchemaError: the tables aren't those of this version; see :mod:`tramontane.store.migrations`.
+    """
+    dialect = await connect(url)
+    try:
+        await prepare_schema(dialect)
+    except BaseException:
+        await dialect.close()
+        raise
+    return Database(dialect)

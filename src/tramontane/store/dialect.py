@@ -1,0 +1,59 @@
+"""What differs between databases, as one interface: each module of a database implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tramontane.store.batch import Batch
+
+Query = tuple[str, tuple[Any, ...]]
+
+
+class Dialect(Protocol):
+    """An open database: SQLAlchemy engines for everything, raw connections for the few hot statements."""
+
+    name: str  # sqlite | postgresql
+
+    @property
+    def reader(self) -> AsyncEngine:
+        """Engine for reads: each statement on its own."""
+
+    @property
+    def writer(self) -> AsyncEngine:
+        """Engine for rare writes, in transactions."""
+
+    def exclusive(self) -> AbstractAsyncContextManager[None]:
+        """Hold this around a transaction of ``writer`` (SQLite has one writer at a time)."""
+
+    async def write(self, batch: Batch, taken: frozenset[str]) -> frozenset[str]:
+        """Execute a batch in one transaction and return the ids of turns that lost their race.
+
+        Raises:
+            TakenError: heads to be inserted exist; nothing was written.
+            RefusedError: some row can't be stored; nothing was written.
+            ContentionError: run it again; nothing was written.
+            DatabaseUnavailableError: nothing was written.
+            OutcomeUnknownError: the COMMIT may have happened.
+        """
+
+    async def fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
+        """Run reads one after the other on one connection apart from the writer's.
+
+        Parameters are ``$1``, ``$2`` …; lists go through :meth:`array` and :meth:`any_of`.
+        """
+
+    def any_of(self, place: int) -> str:
+        """SQL for "is one of the values in the parameter ``$place``"."""
+
+    def array(self, values: Iterable[str]) -> Any:
+        """A parameter for :meth:`any_of`."""
+
+    def unavailable(self, error: BaseException) -> str | None:
+        """Words for an error of the infrastructure; None: it is something else."""
+
+    async def close(self) -> None:
+        """Give everything back; the database can be opened again at once."""

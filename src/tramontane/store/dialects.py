@@ -1,0 +1,33 @@
+"""From a database URL to the module that speaks to that kind of database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from tramontane.store.dialect import Dialect
+from tramontane.store.errors import DatabaseSetupError
+from tramontane.store.postgresql import PostgreSQL
+from tramontane.store.sqlite import SQLite
+
+URL_FORMS = (
+    "sqlite:///relative/file, sqlite:////absolute/file, sqlite:// (in memory) or "
+    "postgresql://user:password@host:port/database"
+)
+
+
+async def connect(url: str) -> Dialect:
+    """Connect without looking at the tables."""
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        raise DatabaseSetupError(f"this is no database URL; write {URL_FORMS}") from None
+    match parsed.drivername:
+        case "sqlite":
+            return SQLite(Path(parsed.database) if parsed.database not in (None, "", ":memory:") else None)
+        case "postgresql" | "postgres":
+            return await PostgreSQL.connect(parsed)
+        case scheme:
+            raise DatabaseSetupError(f"databases of the kind '{scheme}' aren't supported; write {URL_FORMS}")

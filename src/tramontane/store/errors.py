@@ -1,0 +1,54 @@
+"""What can go wrong between the service and its database, in words for operators."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from tramontane.errors import TramontaneError, UnavailableError
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database can't be reached or is too busy; nothing of what was asked has happened."""
+
+    code = "database-unavailable"
+
+
+class OutcomeUnknownError(UnavailableError):
+    """The connection broke while a COMMIT was under way: it may have happened or not.
+
+    ``token`` was given to all heads of that commit; ``executions.was_committed`` tells.
+    """
+
+    code = "commit-unknown"
+
+    def __init__(self, message: str, token: int) -> None:
+        super().__init__(message)
+        self.token = token
+
+
+class DatabaseSetupError(TramontaneError):
+    """The database can't be used as it is; the message says what to do about it."""
+
+    code: ClassVar[str] = "database-setup"
+
+
+class SchemaError(DatabaseSetupError):
+    """The tables are older or newer than this version of the service."""
+
+    code = "database-schema"
+
+
+class RefusedError(Exception):
+    """The database refused the data of a batch; some turn in it can't be stored. Internal."""
+
+
+class ContentionError(Exception):
+    """Others were in the way (deadlock, serialisation, lock timeout): the same batch may be run again."""
+
+
+class TakenError(Exception):
+    """Heads that were to be inserted exist already. Internal."""
+
+    def __init__(self, ids: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(ids)))
+        self.ids = ids

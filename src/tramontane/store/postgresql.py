@@ -1,0 +1,314 @@
+"""PostgreSQL: batches as one array per column, heads taken with ``SKIP LOCKED``.
+
+The few hot statements run on raw connections of their own. All of them are look-ups by key, so these
+connections do without sequential scans and hash joins: a plan made while a table was small stays
+right when it is large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from tramontane.store.batch import Batch
+from tramontane.store.dialect import Query
+from tramontane.store.errors import (
+    ContentionError,
+    DatabaseSetupError,
+    DatabaseUnavailableError,
+    OutcomeUnknownError,
+    RefusedError,
+    TakenError,
+)
+from tramontane.store.statements import HEADS_NEW, Statement
+
+_SESSION = {
+    "application_name": "tramontane",
+    "synchronous_commit": "on",
+    "idle_in_transaction_session_timeout": "10000",
+    "lock_timeout": "5000",
+    "client_encoding": "UTF8",
+    "jit": "off",
+}
+_HOT_SESSION = _SESSION | {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+_DURABLE = frozenset({"on", "remote_apply"})
+_CONNECT_SECONDS = 10
+_READERS = 10
+
+_LOCK = "SELECT id, version FROM heads WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE SKIP LOCKED"
+
+_CONTENTION = frozenset({"55P03", "57014"})
+_INFRASTRUCTURE_CLASSES = frozenset({"08", "25", "53", "57", "58", "XX"})
+
+
+class PostgreSQL:
+    """Connections to one PostgreSQL database."""
+
+    name = "postgresql"
+
+    def __init__(self, url: sa.URL) -> None:
+        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._shown = url.set(drivername="postgresql").render_as_string(hide_password=True)
+        self._password = url.password
+        self._idle: dict[str, list[Any]] = {"commit": [], "load": []}
+        self._rendered: dict[Statement, str] = {}
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: self._open(_SESSION),
+            pool_size=_READERS,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_timeout=10,
+        )
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._writer = engine
+
+    @classmethod
+    async def connect(cls, url: sa.URL) -> PostgreSQL:
+        """Connect, and check that the server can be trusted with data.
+
+        Raises:
+            DatabaseSetupError: the server can't be reached, refuses, or isn't durable.
+        """
+        dialect = cls(url)
+        try:
+            connection = await dialect._open(_HOT_SESSION)
+        except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DatabaseSetupError(
+                f"the database {dialect._shown} can't be opened: {dialect._words(error)}"
+            ) from None
+        try:
+            await dialect._check(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        dialect._idle["commit"].append(connection)
+        return dialect
+
+    async def _open(self, settings: dict[str, str]) -> Any:
+        return await asyncpg.connect(
+            self._dsn, server_settings=settings, timeout=_CONNECT_SECONDS, command_timeout=60
+        )
+
+    async def _check(self, connection: Any) -> None:
+        for setting, wanted, allowed in (
+            ("synchronous_commit", "on", _DURABLE),
+            ("fsync", "on", frozenset({"on"})),
+            ("transaction_read_only", "off", frozenset({"off"})),
+            ("server_encoding", "UTF8", frozenset({"UTF8"})),
+        ):
+            value = await connection.fetchval("SELECT current_setting($1)", setting)
+            if value not in allowed:
+                raise DatabaseSetupError(
+                    f"the database {self._shown} has '{setting}' set to '{value}'; it must be '{wanted}'"
+                )
+
+    def _words(self, error: BaseException) -> str:
+        text = str(error).strip() or type(error).__name__
+        return text.replace(self._password, "***") if self._password else text
+
+    @property
+    def reader(self) -> AsyncEngine:
+        return self._reader
+
+    @property
+    def writer(self) -> AsyncEngine:
+        return self._writer
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        yield
+
+    @asynccontextmanager
+    async def _hot(self, use: str) -> AsyncIterator[Any]:
+        """Lend a raw connection; one that an error or a cancellation left in doubt is thrown away."""
+        idle = self._idle[use]
+        connection = None
+        while idle and connection is None:
+            candidate = idle.pop()
+            connection = None if candidate.is_closed() else candidate
+        if connection is None:
+            try:
+                connection = await self._open(_HOT_SESSION)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                raise DatabaseUnavailableError(
+                    f"the database can't be reached: {self._words(error)}; nothing was stored"
+                ) from error
+        try:
+            yield connection
+        except (ContentionError, RefusedError, TakenError):
+            idle.append(connection)
+            raise
+        except BaseException:
+            connection.terminate()
+            raise
+        idle.append(connection)
+
+    # -- the batch ------------------------------------------------------------------------
+
+    async def write(self, batch: Batch, taken: frozenset[str]) -> frozenset[str]:
+        async with self._hot("commit") as connection:
+            try:
+                await connection.execute("BEGIN")
+                lost = await self._write(connection, batch, taken)
+            except TakenError:
+                await connection.execute("ROLLBACK")
+                raise
+            except _DATABASE_ERRORS as error:
+                translated = self._translate(error)
+                if not isinstance(translated, DatabaseUnavailableError):
+                    await connection.execute("ROLLBACK")
+                raise translated from error
+            except RefusedError:
+                await connection.execute("ROLLBACK")
+                raise
+            await self._commit(connection, batch.token)
+            return lost
+
+    async def _write(self, connection: Any, batch: Batch, taken: frozenset[str]) -> frozenset[str]:
+        known = batch.known_ids
+        versions = dict(await connection.fetch(_LOCK, known)) if known else {}
+        plan = batch.plan(versions, taken)
+        for statement, rows in plan.writes:
+            await self._execute(connection, statement, rows)
+        return plan.lost
+
+    async def _commit(self, connection: Any, token: int) -> None:
+        try:
+            await connection.execute("COMMIT")
+        except _DATABASE_ERRORS as error:
+            translated = self._translate(error)
+            if isinstance(translated, DatabaseUnavailableError):
+                raise OutcomeUnknownError(
+                    f"the connection broke while committing: {self._words(error)}", token
+                ) from error
+            raise translated from error
+
+    async def _execute(self, connection: Any, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
+        sql = self._rendered.get(statement)
+        if sql is None:
+            sql = self._rendered[statement] = render(statement)
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        if statement is HEADS_NEW:
+            inserted = {head_id for (head_id,) in await connection.fetch(sql, *columns)}
+            if len(inserted) < len(rows):
+                raise TakenError(frozenset(row[0] for row in rows) - inserted)
+            return
+        tag = await connection.execute(sql, *columns)
+        if statement.must_match and tag != f"UPDATE {len(rows)}":
+            raise RefusedError(
+                f"rows of '{statement.table.name}' to be changed are gone ({tag} of {len(rows)})"
+            )
+
+    # -- reads ----------------------------------------------------------------------------
+
+    async def fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
+        async with self._hot("load") as connection:
+            try:
+                return [
+                    [tuple(row) for row in await connection.fetch(sql, *parameters)]
+                    for sql, parameters in queries
+                ]
+            except _DATABASE_ERRORS as error:
+                raise DatabaseUnavailableError(f"the database can't be read: {self._words(error)}") from error
+
+    def any_of(self, place: int) -> str:
+        return f"= ANY(${place}::text[])"
+
+    def array(self, values: Iterable[str]) -> Any:
+        return list(values)
+
+    # -- errors ---------------------------------------------------------------------------
+
+    def _translate(self, error: BaseException) -> Exception:
+        words = self._words(error)
+        state = getattr(error, "sqlstate", None) or ""
+        if state[:2] == "40" or state in _CONTENTION:
+            return ContentionError(words)
+        if self._is_infrastructure(error):
+            return DatabaseUnavailableError(f"the database can't be written: {words}; nothing was stored")
+        return RefusedError(words)
+
+    @staticmethod
+    def _is_infrastructure(error: BaseException) -> bool:
+        state = getattr(error, "sqlstate", None)
+        if state:
+            return state[:2] in _INFRASTRUCTURE_CLASSES
+        if isinstance(error, (asyncpg.DataError, UnicodeError, OverflowError)):
+            return False
+        return isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError))
+
+    def unavailable(self, error: BaseException) -> str | None:
+        cause = error.__cause__ or error
+        state = getattr(cause, "sqlstate", None) or ""
+        if state[:2] == "40" or state in _CONTENTION:
+            return f"the database is too busy: {self._words(cause)}; try again"
+        if self._is_infrastructure(cause):
+            return f"the database can't be reached: {self._words(cause)}"
+        return None
+
+    async def close(self) -> None:
+        await self._writer.dispose()
+        for connections in self._idle.values():
+            for connection in connections:
+                try:
+                    await asyncio.wait_for(connection.close(), 5)
+                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    connection.terminate()
+            connections.clear()
+
+
+_DATABASE_ERRORS = (
+    OSError,
+    TimeoutError,
+    UnicodeError,
+    OverflowError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
+def render(statement: Statement) -> str:
+    """Write the SQL of a statement; each parameter is the array of one column."""
+    table = _quote(statement.table.name)
+    arrays = ", ".join(
+        f"${place}::{_array_type(statement.table.c[name])}" for place, name in enumerate(statement.columns, 1)
+    )
+    columns = ", ".join(map(_quote, statement.columns))
+    match = " AND ".join(f"{table}.{_quote(name)}=v.{_quote(name)}" for name in statement.key)
+    if statement.kind == "delete":
+        return f"DELETE FROM {table} USING unnest({arrays}) AS v({columns}) WHERE {match}"
+    if statement.kind == "update":
+        changes = ", ".join(f"{_quote(name)}=v.{_quote(name)}" for name in statement.changes)
+        return f"UPDATE {table} SET {changes} FROM unnest({arrays}) AS v({columns}) WHERE {match}"
+    insert = f"INSERT INTO {table} ({columns}) SELECT * FROM unnest({arrays}) ON CONFLICT"
+    if statement.kind == "upsert":
+        key = ", ".join(map(_quote, statement.key))
+        changes = ", ".join(f"{_quote(name)}=excluded.{_quote(name)}" for name in statement.changes)
+        return f"{insert} ({key}) DO UPDATE SET {changes}"
+    return f"{insert} DO NOTHING" + (" RETURNING id" if statement.kind == "insert-new" else "")
+
+
+def _array_type(column: sa.Column[Any]) -> str:
+    match column.type:
+        case sa.Boolean():
+            return "bool[]"
+        case sa.BigInteger():
+            return "int8[]"
+        case sa.SmallInteger():
+            return "int2[]"
+        case sa.Integer():
+            return "int4[]"
+        case _:
+            return "text[]"
+
+
+def _quote(name: str) -> str:
+    return f'"{name}"'
