@@ -13,6 +13,7 @@ import functools
 import json
 import math
 import operator
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
@@ -22,6 +23,8 @@ type_error = "this value is read-only; build a new one instead"
 
 _SCALARS = (str, int, float, bool, type(None))
 _INT64 = range(-(2**63), 2**64)
+_MANY_DIGITS = re.compile(rb"[0-9]{19}")  # perhaps an integer that the fast decoder would make a float of
+_MANY_DIGITS_TEXT = re.compile("[0-9]{19}")
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:
@@ -199,6 +202,9 @@ def decode(text: str | bytes) -> Any:
     Raises:
         ValueError: when ``text`` is no JSON.
     """
+    digits = _MANY_DIGITS_TEXT if isinstance(text, str) else _MANY_DIGITS
+    if digits.search(text):  # type: ignore[arg-type]  # chosen by the type of the text
+        return freeze(json.loads(text))
     try:
         return freeze(orjson.loads(text))
     except orjson.JSONDecodeError:
