@@ -34,7 +34,7 @@ class LazyMap(Mapping[str, Any]):
     """A map that is no dict, remembers which keys were asked for, and lacks some of its values."""
 
     def __init__(self, values: Mapping[str, Any], unloaded: frozenset[str] = frozenset()) -> None:
-        self._values = values
+        self._values = {name: freeze(value) for name, value in values.items()}
         self._unloaded = unloaded
         self.touched: list[str] = []
         self.internals = "nobody may see this"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from tests.expressions.fake_scope import DATA, FakeScope
+
 from tramontane.errors import EvaluationError
 from tramontane.expressions import Budget, ExpressionSyntaxError, check, compile_structure, evaluate
 from tramontane.values import FrozenDict, FrozenList, freeze
@@ -16,102 +16,102 @@ def value_of(text: Any, scope: FakeScope | None = None) -> Any:
     return evaluate(text, scope or FakeScope(), Budget())
 
 
-def spec(*ids: str) -> Any:
-    return pytest.mark.spec(*ids)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("plain", "plain", marks=spec("E1")),
-        pytest.param("<% $.a %>", 1, marks=spec("E2")),
-        pytest.param(" <% $.a %>", " 1", marks=spec("E3")),
-        pytest.param("<% $.a %> ", "1 ", marks=spec("E4")),
-        pytest.param("<% $.a %>x", "1x", marks=spec("E5")),
-        pytest.param("a=<% $.a %>, s=<% $.s %>", "a=1, s=str", marks=spec("E6")),
-        pytest.param("<% $.a %><% $.a %>", "11", marks=spec("E7")),
-        pytest.param("<% $.l %>", [1, 2, 3], marks=spec("E8")),
-        pytest.param("l: <% $.l %>", "l: [1, 2, 3]", marks=spec("E9")),
-        pytest.param("d: <% $.d %>", "d: {'k': 'v', 'n': {'m': 5}}", marks=spec("E10")),
-        pytest.param("n: <% $.n %>", "n: None", marks=spec("E11")),
-        pytest.param("b: <% $.b %>", "b: True", marks=spec("E12")),
-        pytest.param("<% $.n %>", None, marks=spec("E13")),
-        pytest.param("<% $.get(missing) %>", None, marks=spec("E15")),
-        pytest.param("<% $.get(missing, 5) %>", 5, marks=spec("E16")),
-        pytest.param("<% $.containsKey(missing) %>", False, marks=spec("E17")),
-        pytest.param("<% $.d.get(zz) %>", None, marks=spec("E18")),
-        pytest.param("<% $.d.n.m %>", 5, marks=spec("E19")),
-        pytest.param("<% $.l[0] %>", 1, marks=spec("E20")),
-        pytest.param("<% $.l[-1] %>", 3, marks=spec("E20")),
-        pytest.param("<% $.n?.foo %>", None, marks=spec("E22")),
-        pytest.param("<% $.exp %>", "<% $.a %>", marks=spec("E24")),
-        pytest.param("<% nope %>", "nope", marks=spec("E29")),
-        pytest.param("<% $x %>", None, marks=spec("E30")),
-        pytest.param('<% "<%" %>', "<%", marks=spec("E32")),
-        pytest.param("<%$.a%>", 1, marks=spec("E33")),
-        pytest.param("<%%$.a%%>", 1, marks=spec("E33")),
-        pytest.param("<%> $.a <%>", 1, marks=spec("E33")),
-        pytest.param("<% $.a\n%>", 1, marks=spec("E34")),
-        pytest.param("<% $.a %> and <% $.l.where(\n  $ > 2) %>", "1 and [3]", marks=spec("E34")),
-        pytest.param("<% if x {\n%>", "<% if x {\n%>", marks=spec("E34")),
-        pytest.param("<% $.a", "<% $.a", marks=spec("E35")),
-        pytest.param("<% $.a %>\n", "1\n", marks=spec("E36")),
+        pytest.param("plain", "plain", marks=pytest.mark.spec("E1")),
+        pytest.param("<% $.a %>", 1, marks=pytest.mark.spec("E2")),
+        pytest.param(" <% $.a %>", " 1", marks=pytest.mark.spec("E3")),
+        pytest.param("<% $.a %> ", "1 ", marks=pytest.mark.spec("E4")),
+        pytest.param("<% $.a %>x", "1x", marks=pytest.mark.spec("E5")),
+        pytest.param("a=<% $.a %>, s=<% $.s %>", "a=1, s=str", marks=pytest.mark.spec("E6")),
+        pytest.param("<% $.a %><% $.a %>", "11", marks=pytest.mark.spec("E7")),
+        pytest.param("<% $.l %>", [1, 2, 3], marks=pytest.mark.spec("E8")),
+        pytest.param("l: <% $.l %>", "l: [1, 2, 3]", marks=pytest.mark.spec("E9")),
+        pytest.param("d: <% $.d %>", "d: {'k': 'v', 'n': {'m': 5}}", marks=pytest.mark.spec("E10")),
+        pytest.param("n: <% $.n %>", "n: None", marks=pytest.mark.spec("E11")),
+        pytest.param("b: <% $.b %>", "b: True", marks=pytest.mark.spec("E12")),
+        pytest.param("<% $.n %>", None, marks=pytest.mark.spec("E13")),
+        pytest.param("<% $.get(missing) %>", None, marks=pytest.mark.spec("E15")),
+        pytest.param("<% $.get(missing, 5) %>", 5, marks=pytest.mark.spec("E16")),
+        pytest.param("<% $.containsKey(missing) %>", False, marks=pytest.mark.spec("E17")),
+        pytest.param("<% $.d.get(zz) %>", None, marks=pytest.mark.spec("E18")),
+        pytest.param("<% $.d.n.m %>", 5, marks=pytest.mark.spec("E19")),
+        pytest.param("<% $.l[0] %>", 1, marks=pytest.mark.spec("E20")),
+        pytest.param("<% $.l[-1] %>", 3, marks=pytest.mark.spec("E20")),
+        pytest.param("<% $.n?.foo %>", None, marks=pytest.mark.spec("E22")),
+        pytest.param("<% $.exp %>", "<% $.a %>", marks=pytest.mark.spec("E24")),
+        pytest.param("<% nope %>", "nope", marks=pytest.mark.spec("E29")),
+        pytest.param("<% $x %>", None, marks=pytest.mark.spec("E30")),
+        pytest.param('<% "<%" %>', "<%", marks=pytest.mark.spec("E32")),
+        pytest.param("<%$.a%>", 1, marks=pytest.mark.spec("E33")),
+        pytest.param("<%%$.a%%>", 1, marks=pytest.mark.spec("E33")),
+        pytest.param("<%> $.a <%>", 1, marks=pytest.mark.spec("E33")),
+        pytest.param("<% $.a\n%>", 1, marks=pytest.mark.spec("E34")),
+        pytest.param("<% $.a %> and <% $.l.where(\n  $ > 2) %>", "1 and [3]", marks=pytest.mark.spec("E34")),
+        pytest.param("<% if x {\n%>", "<% if x {\n%>", marks=pytest.mark.spec("E34")),
+        pytest.param("<% $.a", "<% $.a", marks=pytest.mark.spec("E35")),
+        pytest.param("<% $.a %>\n", "1\n", marks=pytest.mark.spec("E36")),
         pytest.param(
-            {"x": "<% $.a %>", "<% $.s %>": 1}, {"x": 1, "<% $.s %>": 1}, marks=spec("E37")
+            {"x": "<% $.a %>", "<% $.s %>": 1}, {"x": 1, "<% $.s %>": 1}, marks=pytest.mark.spec("E37")
         ),
-        pytest.param(["<% $.a %>", ["<% $.s %>"]], [1, ["str"]], marks=spec("E38")),
-        pytest.param("<% 5 / 2 %>", 2, marks=spec("E40")),
-        pytest.param("<% -5 / 2 %>", -3, marks=spec("E41")),
-        pytest.param("<% 5.0 / 2 %>", 2.5, marks=spec("E42")),
-        pytest.param("<% 1 = 1.0 %>", True, marks=spec("E43")),
-        pytest.param('<% $.s + "x" %>', "strx", marks=spec("E44")),
-        pytest.param("<% null < 1 %>", True, marks=spec("E46")),
-        pytest.param("<% 0 or 3 %>", 3, marks=spec("E47")),
-        pytest.param("<% str(null) %>", "null", marks=spec("E48")),
-        pytest.param("x<% null %>", "xNone", marks=spec("E48")),
-        pytest.param("<% str(true) %>", "true", marks=spec("E49")),
-        pytest.param("x<% true %>", "xTrue", marks=spec("E49")),
-        pytest.param('<% int("5") %>', 5, marks=spec("E50")),
-        pytest.param('<% bool("false") %>', True, marks=spec("E51")),
-        pytest.param("<% $.l.where($ > 1) %>", [2, 3], marks=spec("E52")),
-        pytest.param("<% $.l.select($ + 1) %>", [2, 3, 4], marks=spec("E53")),
-        pytest.param("<% $.l.sum() %>", 6, marks=spec("E55")),
-        pytest.param('<% $.l.join(",") %>', "1,2,3", marks=spec("E56")),
-        pytest.param('<% ["a", null].join(",") %>', "a,null", marks=spec("E57")),
-        pytest.param("<% $.l.groupBy($ mod 2) %>", [[1, [1, 3]], [0, [2]]], marks=spec("E58")),
-        pytest.param("<% $.ld.x %>", [1, 2], marks=spec("E59")),
-        pytest.param("<% $.ld.where($.x > 1) %>", [{"x": 2}], marks=spec("E60")),
-        pytest.param("<% dict(a => 1) %>", {"a": 1}, marks=spec("E61")),
-        pytest.param("<% {a => 1} %>", {"a": 1}, marks=spec("E61")),
-        pytest.param("<% {1 => 2} %>", {"1": 2}, marks=spec("E63")),
-        pytest.param("<% $.d.keys().orderBy($) %>", ["k", "n"], marks=spec("E64")),
-        pytest.param("<% $.d.values() %>", ["v", {"m": 5}], marks=spec("E65")),
-        pytest.param("<% $.d.items() %>", [["k", "v"], ["n", {"m": 5}]], marks=spec("E66")),
-        pytest.param("<% $.d.containsKey(k) %>", True, marks=spec("E67")),
+        pytest.param(["<% $.a %>", ["<% $.s %>"]], [1, ["str"]], marks=pytest.mark.spec("E38")),
+        pytest.param("<% 5 / 2 %>", 2, marks=pytest.mark.spec("E40")),
+        pytest.param("<% -5 / 2 %>", -3, marks=pytest.mark.spec("E41")),
+        pytest.param("<% 5.0 / 2 %>", 2.5, marks=pytest.mark.spec("E42")),
+        pytest.param("<% 1 = 1.0 %>", True, marks=pytest.mark.spec("E43")),
+        pytest.param('<% $.s + "x" %>', "strx", marks=pytest.mark.spec("E44")),
+        pytest.param("<% null < 1 %>", True, marks=pytest.mark.spec("E46")),
+        pytest.param("<% 0 or 3 %>", 3, marks=pytest.mark.spec("E47")),
+        pytest.param("<% str(null) %>", "null", marks=pytest.mark.spec("E48")),
+        pytest.param("x<% null %>", "xNone", marks=pytest.mark.spec("E48")),
+        pytest.param("<% str(true) %>", "true", marks=pytest.mark.spec("E49")),
+        pytest.param("x<% true %>", "xTrue", marks=pytest.mark.spec("E49")),
+        pytest.param('<% int("5") %>', 5, marks=pytest.mark.spec("E50")),
+        pytest.param('<% bool("false") %>', True, marks=pytest.mark.spec("E51")),
+        pytest.param("<% $.l.where($ > 1) %>", [2, 3], marks=pytest.mark.spec("E52")),
+        pytest.param("<% $.l.select($ + 1) %>", [2, 3, 4], marks=pytest.mark.spec("E53")),
+        pytest.param("<% $.l.sum() %>", 6, marks=pytest.mark.spec("E55")),
+        pytest.param('<% $.l.join(",") %>', "1,2,3", marks=pytest.mark.spec("E56")),
+        pytest.param('<% ["a", null].join(",") %>', "a,null", marks=pytest.mark.spec("E57")),
+        pytest.param("<% $.l.groupBy($ mod 2) %>", [[1, [1, 3]], [0, [2]]], marks=pytest.mark.spec("E58")),
+        pytest.param("<% $.ld.x %>", [1, 2], marks=pytest.mark.spec("E59")),
+        pytest.param("<% $.ld.where($.x > 1) %>", [{"x": 2}], marks=pytest.mark.spec("E60")),
+        pytest.param("<% dict(a => 1) %>", {"a": 1}, marks=pytest.mark.spec("E61")),
+        pytest.param("<% {a => 1} %>", {"a": 1}, marks=pytest.mark.spec("E61")),
+        pytest.param("<% {1 => 2} %>", {"1": 2}, marks=pytest.mark.spec("E63")),
+        pytest.param("<% $.d.keys().orderBy($) %>", ["k", "n"], marks=pytest.mark.spec("E64")),
+        pytest.param("<% $.d.values() %>", ["v", {"m": 5}], marks=pytest.mark.spec("E65")),
+        pytest.param("<% $.d.items() %>", [["k", "v"], ["n", {"m": 5}]], marks=pytest.mark.spec("E66")),
+        pytest.param("<% $.d.containsKey(k) %>", True, marks=pytest.mark.spec("E67")),
         pytest.param(
-            "<% {a => {b => 1}}.mergeWith({a => {c => 2}}) %>", {"a": {"b": 1, "c": 2}}, marks=spec("E69")
+            "<% {a => {b => 1}}.mergeWith({a => {c => 2}}) %>",
+            {"a": {"b": 1, "c": 2}},
+            marks=pytest.mark.spec("E69"),
         ),
-        pytest.param("<% set(2, 1) %>", [1, 2], marks=spec("E70")),
-        pytest.param("<% range(3) %>", [0, 1, 2], marks=spec("E71")),
-        pytest.param("<% sequence(1).take(3) %>", [1, 2, 3], marks=spec("E72")),
-        pytest.param("<% let(x => 1) -> $x + 1 %>", 2, marks=spec("E74")),
-        pytest.param("<% switch($.a = 1 => yes, true => no) %>", "yes", marks=spec("E75")),
-        pytest.param("<% coalesce($.n, z) %>", "z", marks=spec("E76")),
-        pytest.param('<% regex("b").replace("abc", "x") %>', "axc", marks=spec("E77")),
-        pytest.param('<% $.s =~ "s.*" %>', True, marks=spec("E78")),
-        pytest.param("<% $.s.len() %>", 3, marks=spec("E79")),
-        pytest.param("<% len($.l) %>", 3, marks=spec("E79")),
-        pytest.param("<% $.un.toUpper() %>", "É", marks=spec("E81")),
-        pytest.param('<% "日本".len() %>', 2, marks=spec("E82")),
-        pytest.param("<% 99999999999999999999 %>", 99999999999999999999, marks=spec("E83")),
-        pytest.param("<% True %>", "True", marks=spec("E86")),
-        pytest.param("t <% datetime(2020,1,2) %>", "t 2020-01-02 00:00:00+00:00", marks=spec("E90")),
-        pytest.param("<% timespan(hours => 1) %>", 3600.0, marks=spec("E91")),
-        pytest.param('<% json_parse("[1,2]") %>', [1, 2], marks=spec("E157")),
-        pytest.param('<% yaml_parse("a: [1, 2]") %>', {"a": [1, 2]}, marks=spec("E158")),
-        pytest.param('<% yaml_parse("") %>', None, marks=spec("E158")),
-        pytest.param('<% yaml_parse("a: &x") %>', {"a": "&x"}, marks=spec("E159")),
-        pytest.param("<% yaml_dump($.d) %>", "k: v\nn:\n  m: 5\n", marks=spec("E160")),
+        pytest.param("<% set(2, 1) %>", [1, 2], marks=pytest.mark.spec("E70")),
+        pytest.param("<% range(3) %>", [0, 1, 2], marks=pytest.mark.spec("E71")),
+        pytest.param("<% sequence(1).take(3) %>", [1, 2, 3], marks=pytest.mark.spec("E72")),
+        pytest.param("<% let(x => 1) -> $x + 1 %>", 2, marks=pytest.mark.spec("E74")),
+        pytest.param("<% switch($.a = 1 => yes, true => no) %>", "yes", marks=pytest.mark.spec("E75")),
+        pytest.param("<% coalesce($.n, z) %>", "z", marks=pytest.mark.spec("E76")),
+        pytest.param('<% regex("b").replace("abc", "x") %>', "axc", marks=pytest.mark.spec("E77")),
+        pytest.param('<% $.s =~ "s.*" %>', True, marks=pytest.mark.spec("E78")),
+        pytest.param("<% $.s.len() %>", 3, marks=pytest.mark.spec("E79")),
+        pytest.param("<% len($.l) %>", 3, marks=pytest.mark.spec("E79")),
+        pytest.param("<% $.un.toUpper() %>", "É", marks=pytest.mark.spec("E81")),
+        pytest.param('<% "日本".len() %>', 2, marks=pytest.mark.spec("E82")),
+        pytest.param("<% 99999999999999999999 %>", 99999999999999999999, marks=pytest.mark.spec("E83")),
+        pytest.param("<% True %>", "True", marks=pytest.mark.spec("E86")),
+        pytest.param(
+            "t <% datetime(2020,1,2) %>", "t 2020-01-02 00:00:00+00:00", marks=pytest.mark.spec("E90")
+        ),
+        pytest.param("<% timespan(hours => 1) %>", 3600.0, marks=pytest.mark.spec("E91")),
+        pytest.param('<% json_parse("[1,2]") %>', [1, 2], marks=pytest.mark.spec("E157")),
+        pytest.param('<% yaml_parse("a: [1, 2]") %>', {"a": [1, 2]}, marks=pytest.mark.spec("E158")),
+        pytest.param('<% yaml_parse("") %>', None, marks=pytest.mark.spec("E158")),
+        pytest.param('<% yaml_parse("a: &x") %>', {"a": "&x"}, marks=pytest.mark.spec("E159")),
+        pytest.param("<% yaml_dump($.d) %>", "k: v\nn:\n  m: 5\n", marks=pytest.mark.spec("E160")),
     ],
 )
 def test_an_expression_gives_the_value_of_the_checklist(text: Any, expected: Any) -> None:
@@ -124,22 +124,30 @@ def test_an_expression_gives_the_value_of_the_checklist(text: Any, expected: Any
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        pytest.param("<% $.missing %>", "error='missing'", marks=spec("E14")),
-        pytest.param("<% $.d.zz %>", "error='zz'", marks=spec("E18")),
-        pytest.param("<% $.l[9] %>", "tuple index out of range", marks=spec("E21")),
-        pytest.param("<% $.n.foo %>", 'Unknown function "#property#foo"', marks=spec("E22")),
-        pytest.param("<% $.nope?.foo %>", "'nope'", marks=spec("E23")),
-        pytest.param("<% nope() %>", 'Unknown function "nope"', marks=spec("E28")),
-        pytest.param("<% $.s + 1 %>", 'No function "#operator_+" matches', marks=spec("E45")),
+        pytest.param("<% $.missing %>", "error='missing'", marks=pytest.mark.spec("E14")),
+        pytest.param("<% $.d.zz %>", "error='zz'", marks=pytest.mark.spec("E18")),
+        pytest.param("<% $.l[9] %>", "tuple index out of range", marks=pytest.mark.spec("E21")),
+        pytest.param("<% $.n.foo %>", 'Unknown function "#property#foo"', marks=pytest.mark.spec("E22")),
+        pytest.param("<% $.nope?.foo %>", "'nope'", marks=pytest.mark.spec("E23")),
+        pytest.param("<% nope() %>", 'Unknown function "nope"', marks=pytest.mark.spec("E28")),
+        pytest.param("<% $.s + 1 %>", 'No function "#operator_+" matches', marks=pytest.mark.spec("E45")),
         pytest.param("<% 1 < a %>", 'No function "#operator_<" matches'),
-        pytest.param('<% int("5.7") %>', "invalid literal for int() with base 10]", marks=spec("E50")),
-        pytest.param("<% $.l.where($ > 10).first() %>", "error=]", marks=spec("E54")),
-        pytest.param("<% k in $.d %>", 'No function "#operator_in"', marks=spec("E67")),
-        pytest.param("<% $.s[0] %>", 'No function "#indexer"', marks=spec("E80")),
-        pytest.param("<% md5(a) %>", 'Unknown function "md5"', marks=spec("E89")),
-        pytest.param("<% base64encode(a) %>", 'Unknown function "base64encode"', marks=spec("E89")),
-        pytest.param('<% json_parse("x") %>', "Expecting value: line 1 column 1 (char 0)", marks=spec("E157")),
-        pytest.param("<% $.d.json_dump() %>", 'Unknown method "json_dump"', marks=spec("E162")),
+        pytest.param(
+            '<% int("5.7") %>', "invalid literal for int() with base 10]", marks=pytest.mark.spec("E50")
+        ),
+        pytest.param("<% $.l.where($ > 10).first() %>", "error=]", marks=pytest.mark.spec("E54")),
+        pytest.param("<% k in $.d %>", 'No function "#operator_in"', marks=pytest.mark.spec("E67")),
+        pytest.param("<% $.s[0] %>", 'No function "#indexer"', marks=pytest.mark.spec("E80")),
+        pytest.param("<% md5(a) %>", 'Unknown function "md5"', marks=pytest.mark.spec("E89")),
+        pytest.param(
+            "<% base64encode(a) %>", 'Unknown function "base64encode"', marks=pytest.mark.spec("E89")
+        ),
+        pytest.param(
+            '<% json_parse("x") %>',
+            "Expecting value: line 1 column 1 (char 0)",
+            marks=pytest.mark.spec("E157"),
+        ),
+        pytest.param("<% $.d.json_dump() %>", 'Unknown method "json_dump"', marks=pytest.mark.spec("E162")),
         pytest.param('<% $.s.contains("t") %>', 'No method "contains"'),
     ],
 )
@@ -152,7 +160,7 @@ def test_a_wrong_expression_is_an_evaluation_error_with_its_reason(text: str, re
     assert reason in caught.value.message
 
 
-@spec("E25", "E26", "E27", "E31", "E62", "E84", "E85", "E87")
+@pytest.mark.spec("E25", "E26", "E27", "E31", "E62", "E84", "E85", "E87")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -178,9 +186,9 @@ def test_the_check_refuses_what_can_not_be_parsed(text: str, message: str) -> No
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("<% nope() %>", marks=spec("E28")),
-        pytest.param("<% $.a", marks=spec("E35")),
-        pytest.param("<% if x {\n%>", marks=spec("E34")),
+        pytest.param("<% nope() %>", marks=pytest.mark.spec("E28")),
+        pytest.param("<% $.a", marks=pytest.mark.spec("E35")),
+        pytest.param("<% if x {\n%>", marks=pytest.mark.spec("E34")),
         "plain",
         '<% "<%" %>',
     ],
@@ -196,7 +204,7 @@ def test_a_syntax_error_knows_its_place_in_the_whole_text() -> None:
     assert caught.value.offset == len("value: <%  a ")
 
 
-@spec("E39")
+@pytest.mark.spec("E39")
 def test_the_input_structure_is_unchanged_and_its_constant_parts_are_shared() -> None:
     before = freeze({"x": "<% $.a %>", "same": {"y": [1]}})
     structure = compile_structure(before)
@@ -217,7 +225,7 @@ def test_a_structure_without_expressions_is_returned_as_it_is() -> None:
     assert structure.evaluate(FakeScope(), Budget()) is value
 
 
-@spec("E68")
+@pytest.mark.spec("E68")
 def test_adding_maps_leaves_the_data_alone() -> None:
     scope = FakeScope()
 
@@ -225,14 +233,14 @@ def test_adding_maps_leaves_the_data_alone() -> None:
     assert scope.data["d"] == DATA["d"]
 
 
-@spec("E73")
+@pytest.mark.spec("E73")
 @pytest.mark.parametrize("text", ["<% sequence() %>", "<% $.l.cycle() %>", "<% sequence().len() %>"])
 def test_an_endless_iterator_ends_with_an_error(text: str) -> None:
     with pytest.raises(EvaluationError, match="more than 1000 items"):
         evaluate(text, FakeScope(), Budget(items=1000))
 
 
-@spec("E88")
+@pytest.mark.spec("E88")
 def test_internal_roots_are_variables() -> None:
     scope = FakeScope(__execution={"id": "e1"}, __env={"x": 7})
 
@@ -242,7 +250,7 @@ def test_internal_roots_are_variables() -> None:
     assert value_of("<% $__task_execution %>", scope) is None
 
 
-@spec("E169")
+@pytest.mark.spec("E169")
 def test_an_error_never_shows_the_receiver() -> None:
     scope = FakeScope(d={"password": "hunter2"})
 

@@ -58,6 +58,8 @@ def _plain(value: Any) -> Any:
     """Turn frozen containers into those that the YAML writer knows."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, dt.timedelta):
+        return freeze(value)
     if isinstance(value, str) or not isinstance(value, Iterable):
         return value
     return [_plain(item) for item in value]

@@ -23,7 +23,8 @@ from tramontane.expressions.limits import MAX_LENGTH, Evaluation
 from tramontane.expressions.results import frozen
 
 LANGUAGE = "Jinja"
-_RESULT = "~result"
+_RESULT = "0result"
+"""Name of the value; no name in a document can begin with a digit."""
 
 
 def parse(text: str) -> nodes.Template:

@@ -10,6 +10,7 @@ from tramontane.expressions.limits import Evaluation, is_view_of_keys
 from tramontane.values import FrozenDict, FrozenList, UnstorableValueError, freeze, freeze_key, size_of
 
 _ITEM_COST = 8
+_TIMES = (dt.date, dt.time, dt.timedelta)
 
 
 def frozen(value: Any, evaluation: Evaluation) -> Any:
@@ -33,8 +34,6 @@ def text(value: Any, evaluation: Evaluation) -> str:
     kind = type(value)
     if kind is str:
         return value  # type: ignore[no-any-return]
-    if isinstance(value, (dt.datetime, dt.date, dt.timedelta)):
-        return str(value)
     return str(_Converter(evaluation).plain(value))
 
 
@@ -77,7 +76,7 @@ class _Converter:
             return tuple(items) if self._keep_tuples else items
         if isinstance(value, list) or _is_collection(value):
             return _in_order(value, self._plain_item)
-        return freeze(value)
+        return value if isinstance(value, _TIMES) else freeze(value)
 
     def _item(self, value: Any) -> Any:
         self._count(_ITEM_COST)

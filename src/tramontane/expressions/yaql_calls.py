@@ -75,9 +75,11 @@ class CallContext(contexts.Context):  # type: ignore[misc]
 class RootContext(CallContext):
     """The layer with all functions (its parents belong to it); shared by all evaluations."""
 
-    def __init__(self, library: contexts.Context) -> None:
+    def __init__(self, library: contexts.Context, own_functions: frozenset[str] = frozenset()) -> None:
+        """``own_functions`` hide functions (not methods) of the same name further out."""
         super().__init__(None, convention=library.convention)
         self._parent_context = library
+        self._own = own_functions
         self._known: dict[tuple[str, bool, bool], Layers] = {}
 
     def known(self, name: str, is_method: bool, use_convention: bool) -> Layers:
@@ -90,6 +92,8 @@ class RootContext(CallContext):
                 tuple(layer)
                 for layer in self.collect_functions(name, lambda fd, _: wanted(fd), use_convention)
             ]
+            if name in self._own and not is_method:
+                layers = layers[:1]
             if layers:  # unknown names are users' mistakes; nobody should fill memory with them
                 self._known[key] = layers
         return layers

@@ -58,8 +58,8 @@ def _root(_: int) -> RootContext:
     yaql_regex.register(library)
     context = library.create_child_context()
     for name, function in registry.functions.items():
-        context.register_function(_definition(name, function), exclusive=True)
-    return RootContext(context)
+        context.register_function(_definition(name, function))
+    return RootContext(context, frozenset(registry.functions))
 
 
 def _definition(name: str, function: Callable[..., Any]) -> specs.FunctionDefinition:
