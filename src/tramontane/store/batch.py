@@ -142,13 +142,25 @@ class Plan:
     lost: frozenset[str]
 
 
-class Batch:
-    """Turns that are written in one transaction."""
+def new_token() -> int:
+    """A number that no other commit has."""
+    return _RANDOM.getrandbits(62)
 
-    def __init__(self, turns: Sequence[EncodedTurn], node_id: str | None) -> None:
+
+class Batch:
+    """Turns (and rows that belong to none) to be written in one transaction."""
+
+    def __init__(
+        self,
+        turns: Sequence[EncodedTurn],
+        node_id: str | None = None,
+        token: int = 0,
+        rows: Sequence[tuple[Statement, Row]] = (),
+    ) -> None:
         self.turns = turns
         self.node_id = node_id
-        self.token = _RANDOM.getrandbits(62)
+        self.token = token
+        self._rows = rows
 
     @property
     def known_ids(self) -> list[str]:
@@ -178,6 +190,8 @@ class Batch:
 
     def _writes(self, turns: Sequence[EncodedTurn]) -> list[tuple[Statement, list[Row]]]:
         rows: dict[Statement, list[Row]] = {}
+        for statement, row in self._rows:
+            rows.setdefault(statement, []).append(row)
         new_heads: list[Row] = []
         heads: list[Row] = []
         for turn in turns:

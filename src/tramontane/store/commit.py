@@ -2,7 +2,8 @@
 
 Heads are locked in the order of their ids and their versions compared (:mod:`tramontane.store.batch`);
 who lost the race is left out with its whole bundle, everybody else is written with multi-row
-statements. A batch that the database refuses is halved until the culprit is alone.
+statements. A batch that the database refuses is halved until the culprit is alone; all parts bear
+the token of the whole.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tramontane.store.batch import Batch, EncodedTurn, encode_turn
+from tramontane.store.batch import Batch, EncodedTurn, encode_turn, new_token
+from tramontane.store.codec import Row
 from tramontane.store.database import Database
 from tramontane.store.errors import (
     ContentionError,
@@ -23,10 +25,9 @@ from tramontane.store.errors import (
     TakenError,
 )
 from tramontane.store.records import TurnWrite
+from tramontane.store.statements import Statement
 
 _TRIES = 5
-
-Status = Literal["committed", "lost", "failed", "unavailable", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,13 @@ class CommitOutcome:
 
     ``committed``: durable; ``version`` is the head's now.
     ``lost``: the execution is newer, gone, locked by somebody else or (read version 0) exists
-    already; nothing was written, reload and run the turn again.
+    already; nothing of the turn was written, reload and run it again.
     ``failed``: it can't be stored, now or later; ``reason`` says why.
-    ``unavailable``: the database can't be reached or is too busy; nothing was written.
-    ``unknown``: the connection broke during COMMIT; ask ``executions.was_committed`` with ``token``.
     """
 
-    status: Status
+    status: Literal["committed", "lost", "failed"]
     version: int = 0
     reason: str | None = None
-    token: int | None = None
 
     @property
     def is_committed(self) -> bool:
@@ -60,14 +58,31 @@ Outcomes = dict[str, CommitOutcome]
 async def commit(database: Database, turns: Sequence[TurnWrite], node_id: str | None) -> list[CommitOutcome]:
     """Write turns of different executions; outcomes come in the order of ``turns``.
 
-    ``node_id`` becomes the affinity of every execution that isn't completed. No error of the
-    database is raised: each turn's outcome tells what happened to it.
+    ``node_id`` becomes the affinity of every execution that isn't completed.
+
+    Raises:
+        DatabaseUnavailableError: nothing was written.
+        OutcomeUnknownError: any of the turns may have been written;
+            :func:`tramontane.store.executions.committed` tells by the error's token.
     """
     outcomes: Outcomes = {}
     groups = _encode(turns, outcomes)
     if groups:
-        await _write(database, groups, node_id, outcomes)
+        await _Writing(database, node_id, outcomes).write(groups)
     return [outcomes[turn.execution.id] for turn in turns]
+
+
+async def write_rows(database: Database, rows: Sequence[tuple[Statement, Row]]) -> None:
+    """Write rows that belong to no turn, in one transaction.
+
+    Raises:
+        DatabaseUnavailableError, OutcomeUnknownError: as :func:`commit`
+        ValueError: the database refuses the data.
+    """
+    try:
+        await _write_batch(database, Batch((), rows=rows))
+    except RefusedError as error:
+        raise ValueError(f"this can't be stored: {error}") from error
 
 
 def _encode(turns: Sequence[TurnWrite], outcomes: Outcomes) -> list[Group]:
@@ -95,31 +110,42 @@ def _refusal(ids: Sequence[str], error: Exception) -> str:
     return f"data of execution {named} can't be stored: {error}"
 
 
-async def _write(database: Database, groups: list[Group], node_id: str | None, outcomes: Outcomes) -> None:
-    turns = [turn for group in groups for turn in group]
-    batch = Batch(turns, node_id)
-    try:
-        lost = await _write_batch(database, batch)
-    except RefusedError as error:
-        if len(groups) > 1:
-            middle = len(groups) // 2
-            await _write(database, groups[:middle], node_id, outcomes)
-            await _write(database, groups[middle:], node_id, outcomes)
-            return
+class _Writing:
+    """One call of :func:`commit`: its parts share a token."""
+
+    def __init__(self, database: Database, node_id: str | None, outcomes: Outcomes) -> None:
+        self._database = database
+        self._node_id = node_id
+        self._outcomes = outcomes
+        self._token = new_token()
+        self._has_written = False
+
+    async def write(self, groups: list[Group]) -> None:
+        turns = [turn for group in groups for turn in group]
+        try:
+            lost = await _write_batch(self._database, Batch(turns, self._node_id, self._token))
+        except RefusedError as error:
+            if len(groups) > 1:
+                middle = len(groups) // 2
+                await self.write(groups[:middle])
+                await self.write(groups[middle:])
+            else:
+                self._fail(turns, error)
+        except DatabaseUnavailableError as error:
+            if self._has_written:
+                raise OutcomeUnknownError(error.message, self._token) from error
+            raise
+        else:
+            self._has_written = True
+            for turn in turns:
+                head = turn.head
+                won = head.id not in lost
+                self._outcomes[head.id] = CommitOutcome("committed", head.version + 1) if won else LOST
+
+    def _fail(self, turns: list[EncodedTurn], error: RefusedError) -> None:
         reason = _refusal([turn.head.id for turn in turns], error)
-        outcomes.update((turn.head.id, CommitOutcome("failed", reason=reason)) for turn in turns)
-    except OutcomeUnknownError as error:
-        outcome = CommitOutcome("unknown", reason=error.message, token=error.token)
-        outcomes.update((turn.head.id, outcome) for turn in turns)
-    except DatabaseUnavailableError as error:
-        outcome = CommitOutcome("unavailable", reason=error.message)
-        outcomes.update((turn.head.id, outcome) for turn in turns)
-    else:
         for turn in turns:
-            head = turn.head
-            outcomes[head.id] = (
-                LOST if head.id in lost else CommitOutcome("committed", head.version + 1, token=batch.token)
-            )
+            self._outcomes[turn.head.id] = CommitOutcome("failed", reason=reason)
 
 
 async def _write_batch(database: Database, batch: Batch) -> frozenset[str]:

@@ -17,6 +17,7 @@ class Dialect(Protocol):
     """An open database: SQLAlchemy engines for everything, raw connections for the few hot statements."""
 
     name: str  # sqlite | postgresql
+    now_sql: str  # the server's time in microseconds, as an expression
 
     @property
     def reader(self) -> AsyncEngine:

@@ -51,6 +51,7 @@ class PostgreSQL:
     """Connections to one PostgreSQL database."""
 
     name = "postgresql"
+    now_sql = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
     def __init__(self, url: sa.URL) -> None:
         self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -85,3 +85,4 @@ class StoredExecution:
     timers: list[Timer] = field(default_factory=list)
     inbox: list[InboxRow] = field(default_factory=list)
     root_params: Any = None
+    parked: str | None = None  # why nobody runs it any more

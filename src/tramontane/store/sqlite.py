@@ -104,6 +104,7 @@ class SQLite:
     """One open SQLite file."""
 
     name = "sqlite"
+    now_sql = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000"
 
     def __init__(self, path: Path | None) -> None:
         """Open ``path``; None: a database that vanishes when it is closed."""

@@ -1,0 +1,211 @@
+"""Jobs: actions to run, each claimed by one process at a time.
+
+A claim is a fact in the row, without an end of its own: it is renewed by the heartbeat of its
+process and lost only by :meth:`Jobs.lose_claims`, the verdict that the process is dead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tramontane.core.state import ActionExecution, Micros
+from tramontane.states import ERROR
+from tramontane.store import codec, schema, statements
+from tramontane.store.database import Database
+from tramontane.store.queries import chunks, columns, records
+from tramontane.store.records import InboxRow, JobRow
+from tramontane.values import FrozenDict
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job together with its action, whose input isn't repeated in the job."""
+
+    job: JobRow
+    action: ActionExecution
+
+
+@dataclass(frozen=True, slots=True)
+class LostClaims:
+    """What became of a dead process's claims.
+
+    ``reported``: jobs whose executions were told by inbox rows; ``repeated``: stand-alone actions
+    that may run again, unclaimed now; ``failed``: stand-alone actions that ended with an error.
+    """
+
+    reported: list[JobRow]
+    repeated: list[JobRow]
+    failed: list[JobRow]
+
+
+class Jobs:
+    """The queue of actions to run."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, process_id: str, pools: Collection[str], limit: int) -> list[ClaimedJob]:
+        """Claim up to ``limit`` jobs of these pools (``""``: jobs for anybody), oldest first."""
+        jobs, actions = schema.jobs, schema.action_executions
+        async with self._database.write() as connection:
+            rows = await connection.execute(
+                sa.select(*columns(jobs, codec.read_job))
+                .where(jobs.c.claimed_by.is_(None), jobs.c.pool.in_(pools))
+                .order_by(jobs.c.created_at)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            claimed = records(codec.read_job, rows)
+            found: dict[str, ActionExecution] = {}
+            for part in chunks([job.action_id for job in claimed]):
+                await connection.execute(
+                    sa.update(jobs).where(jobs.c.action_id.in_(part)).values(claimed_by=process_id)
+                )
+                rows = await connection.execute(
+                    sa.select(*columns(actions, codec.read_action)).where(actions.c.id.in_(part))
+                )
+                found.update((action.id, action) for action in records(codec.read_action, rows))
+        return [
+            ClaimedJob(_claimed_by(job, process_id), found[job.action_id])
+            for job in claimed
+            if job.action_id in found
+        ]
+
+    async def release(self, process_id: str, action_ids: Sequence[str]) -> None:
+        """Give back claims on jobs that were not begun."""
+        jobs = schema.jobs
+        async with self._database.write() as connection:
+            for part in chunks(sorted(action_ids)):
+                await connection.execute(
+                    sa.update(jobs)
+                    .where(jobs.c.action_id.in_(part), jobs.c.claimed_by == process_id)
+                    .values(claimed_by=None)
+                )
+
+    async def still_held(
+        self, process_id: str, attempts: Collection[tuple[str, int]]
+    ) -> frozenset[tuple[str, int]]:
+        """Of these (action id, attempt) pairs, those that the process may go on running."""
+        jobs = schema.jobs
+        held: set[tuple[str, int]] = set()
+        async with self._database.read() as connection:
+            for part in chunks([action_id for action_id, _ in attempts]):
+                rows = await connection.execute(
+                    sa.select(jobs.c.action_id, jobs.c.attempt).where(
+                        jobs.c.action_id.in_(part), jobs.c.claimed_by == process_id
+                    )
+                )
+                held.update((action_id, attempt) for action_id, attempt in rows)
+        return frozenset(held & set(attempts))
+
+    async def claims_of(self, process_id: str) -> list[JobRow]:
+        """All jobs that a process has claimed."""
+        jobs = schema.jobs
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                sa.select(*columns(jobs, codec.read_job)).where(jobs.c.claimed_by == process_id)
+            )
+            return records(codec.read_job, rows)
+
+    async def claimants(self) -> list[str]:
+        """Ids of all processes, dead ones too, that hold claims."""
+        jobs = schema.jobs
+        statement = sa.select(jobs.c.claimed_by).where(jobs.c.claimed_by.is_not(None)).distinct()
+        async with self._database.read() as connection:
+            return [each for each in (await connection.execute(statement)).scalars() if each is not None]
+
+    async def waiting(self) -> dict[str, int]:
+        """How many unclaimed jobs there are, by pool."""
+        jobs = schema.jobs
+        statement = (
+            sa.select(jobs.c.pool, sa.func.count()).where(jobs.c.claimed_by.is_(None)).group_by(jobs.c.pool)
+        )
+        async with self._database.read() as connection:
+            return {pool: count for pool, count in await connection.execute(statement)}
+
+    async def lose_claims(
+        self,
+        process_id: str,
+        describe: Callable[[JobRow], Any],
+        new_id: Callable[[], str],
+        now: Micros,
+        limit: int = 500,
+    ) -> LostClaims:
+        """Take the claims of a dead process away and tell the executions, in one transaction.
+
+        ``describe`` gives the stored form of the event for a job's execution. Call again until
+        nothing is lost any more.
+        """
+        jobs = schema.jobs
+        lost = LostClaims([], [], [])
+        async with self._database.write() as connection:
+            rows = await connection.execute(
+                sa.select(*columns(jobs, codec.read_job))
+                .where(jobs.c.claimed_by == process_id)
+                .order_by(jobs.c.action_id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            events: list[InboxRow] = []
+            for job in records(codec.read_job, rows):
+                if job.execution_id is not None and job.root_id is not None:
+                    lost.reported.append(job)
+                    events.append(InboxRow(new_id(), job.execution_id, job.root_id, describe(job), now))
+                elif job.safe_rerun:
+                    lost.repeated.append(job)
+                else:
+                    lost.failed.append(job)
+            await _delete(connection, [*lost.reported, *lost.failed])
+            if events:
+                names = statements.INBOX.columns
+                await connection.execute(
+                    sa.insert(schema.inbox),
+                    [dict(zip(names, codec.write_inbox(event), strict=True)) for event in events],
+                )
+            await _repeat(connection, lost.repeated)
+            await _fail(connection, lost.failed, now)
+        return lost
+
+
+def _claimed_by(job: JobRow, process_id: str) -> JobRow:
+    return JobRow(**{name: getattr(job, name) for name in codec.read_job.names} | {"claimed_by": process_id})
+
+
+async def _delete(connection: AsyncConnection, lost: Sequence[JobRow]) -> None:
+    for part in chunks([job.action_id for job in lost]):
+        await connection.execute(sa.delete(schema.jobs).where(schema.jobs.c.action_id.in_(part)))
+
+
+async def _repeat(connection: AsyncConnection, lost: Sequence[JobRow]) -> None:
+    jobs, actions = schema.jobs, schema.action_executions
+    for part in chunks([job.action_id for job in lost]):
+        await connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.action_id.in_(part))
+            .values(claimed_by=None, attempt=jobs.c.attempt + 1)
+        )
+        await connection.execute(
+            sa.update(actions).where(actions.c.id.in_(part)).values(attempt=actions.c.attempt + 1)
+        )
+
+
+async def _fail(connection: AsyncConnection, lost: Sequence[JobRow], now: Micros) -> None:
+    actions = schema.action_executions
+    text = "The executor that ran the action is gone; whether it did its work isn't known."
+    for part in chunks([job.action_id for job in lost]):
+        await connection.execute(
+            sa.update(actions)
+            .where(actions.c.id.in_(part))
+            .values(
+                state=ERROR,
+                accepted=True,
+                output=codec.json_text(FrozenDict({"result": text})),
+                updated_at=now,
+                finished_at=now,
+            )
+        )

@@ -1,0 +1,88 @@
+"""Processes that take part: each start of a node or executor is a row with a moving counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tramontane.core.state import Micros
+from tramontane.store import codec, schema
+from tramontane.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A process. ``kind``: ``node`` or ``executor``; ``name`` and ``info`` are for people."""
+
+    id: str
+    name: str
+    kind: str
+    info: Any
+    heartbeat: int
+    heartbeat_at: Micros
+    started_at: Micros
+
+
+class Nodes:
+    """The register of processes, and the database's clock."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def register(self, node_id: str, name: str, kind: str, info: Any) -> Micros:
+        """Enter a process that has just started; return the database's time."""
+        async with self._database.write() as connection:
+            now = await self._now(connection)
+            await connection.execute(
+                sa.insert(schema.nodes).values(
+                    id=node_id,
+                    name=name,
+                    kind=kind,
+                    info=codec.json_text(info),
+                    heartbeat=0,
+                    heartbeat_at=now,
+                    started_at=now,
+                )
+            )
+        return now
+
+    async def beat(self, node_id: str) -> Micros | None:
+        """Move the counter; return the database's time. None: the process was declared dead."""
+        nodes = schema.nodes
+        async with self._database.write() as connection:
+            now = await self._now(connection)
+            result = await connection.execute(
+                sa.update(nodes)
+                .where(nodes.c.id == node_id)
+                .values(heartbeat=nodes.c.heartbeat + 1, heartbeat_at=now)
+            )
+        return now if result.rowcount else None
+
+    async def all(self) -> list[NodeRow]:
+        """Every process in the register, oldest first."""
+        nodes = schema.nodes
+        names = [name for name in NodeRow.__slots__ if isinstance(name, str)]
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                sa.select(*(nodes.c[name] for name in names)).order_by(nodes.c.started_at, nodes.c.id)
+            )
+            return [NodeRow(row.id, row.name, row.kind, codec.json_value(row.info), *row[4:]) for row in rows]
+
+    async def remove(self, node_id: str) -> bool:
+        """Take a process out, because it ends or by the verdict that it is dead; False: it isn't there."""
+        async with self._database.write() as connection:
+            result = await connection.execute(sa.delete(schema.nodes).where(schema.nodes.c.id == node_id))
+        return bool(result.rowcount)
+
+    async def now(self) -> Micros:
+        """The database's time."""
+        async with self._database.read() as connection:
+            return await self._now(connection)
+
+    async def _now(self, connection: AsyncConnection) -> Micros:
+        expression = self._database.dialect.now_sql
+        value = await connection.scalar(sa.select(sa.literal_column(expression)))
+        return int(value)

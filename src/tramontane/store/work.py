@@ -1,0 +1,145 @@
+"""What waits to be done, found by polling: the inbox, due timers, executions without a living node.
+
+Nothing here claims anything (but :meth:`Work.take_over`): two nodes that pick up the same find out by
+the fence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from tramontane.core.state import Micros, Timer
+from tramontane.states import PAUSED
+from tramontane.store import codec, schema
+from tramontane.store.database import Database
+from tramontane.store.queries import chunks, columns, records
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """An execution that changed its node; ``takeovers`` counts since its last commit."""
+
+    id: str
+    takeovers: int
+
+
+class Work:
+    """Queries of the runtime's loops."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def waiting_executions(
+        self, node_id: str, now: Micros, grace: Micros = 1_000_000, limit: int = 500
+    ) -> list[str]:
+        """Ids of executions with inbox rows, longest waiting first.
+
+        Rows of executions that another node ran last are left to it for ``grace`` microseconds. Ids
+        of executions that are gone are among them (their rows are to be discarded), parked ones not.
+        """
+        inbox, heads = schema.inbox, schema.heads
+        oldest = sa.func.min(inbox.c.created_at)
+        statement = (
+            sa.select(inbox.c.execution_id)
+            .select_from(inbox.outerjoin(heads, heads.c.id == inbox.c.execution_id))
+            .where(
+                heads.c.parked.is_(None),
+                (heads.c.node_id == node_id)
+                | heads.c.node_id.is_(None)
+                | (inbox.c.created_at <= now - grace),
+            )
+            .group_by(inbox.c.execution_id)
+            .order_by(oldest)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def due_timers(
+        self, node_id: str, now: Micros, grace: Micros = 1_000_000, limit: int = 500
+    ) -> list[Timer]:
+        """Timers that are due, oldest first; those of other nodes' executions ``grace`` later."""
+        timers, heads = schema.timers, schema.heads
+        statement = (
+            sa.select(*columns(timers, codec.read_timer))
+            .join_from(timers, heads, heads.c.id == timers.c.execution_id)
+            .where(
+                timers.c.due_at <= now,
+                heads.c.parked.is_(None),
+                (heads.c.node_id == node_id) | heads.c.node_id.is_(None) | (timers.c.due_at <= now - grace),
+            )
+            .order_by(timers.c.due_at)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return records(codec.read_timer, await connection.execute(statement))
+
+    async def timers_of(self, node_id: str, until: Micros, limit: int = 10_000) -> list[Timer]:
+        """The next timers of a node's own executions, for its memory after a start."""
+        timers, heads = schema.timers, schema.heads
+        statement = (
+            sa.select(*columns(timers, codec.read_timer))
+            .join_from(timers, heads, heads.c.id == timers.c.execution_id)
+            .where(timers.c.due_at <= until, heads.c.node_id == node_id)
+            .order_by(timers.c.due_at)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return records(codec.read_timer, await connection.execute(statement))
+
+    async def executions_of(self, node_id: str, limit: int = 10_000) -> list[str]:
+        """Ids of the executions that a node ran last and that aren't completed, paused ones left out."""
+        heads = schema.heads
+        statement = (
+            sa.select(heads.c.id)
+            .where(heads.c.node_id == node_id, heads.c.state != PAUSED, heads.c.parked.is_(None))
+            .order_by(heads.c.id)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def nodes_with_executions(self) -> list[str]:
+        """Ids of all nodes (dead ones too) that some unfinished execution names."""
+        heads = schema.heads
+        statement = sa.select(heads.c.node_id).where(heads.c.node_id.is_not(None)).distinct()
+        async with self._database.read() as connection:
+            return [each for each in (await connection.execute(statement)).scalars() if each is not None]
+
+    async def take_over(self, node_id: str, from_nodes: Sequence[str], limit: int = 500) -> list[TakenOver]:
+        """Make executions of dead or suspect nodes this node's own; returns which (none: all are done).
+
+        Locked ones are left for the next call. The old node isn't fenced by this but by the next
+        commit; that also puts the counter back to 0.
+        """
+        heads = schema.heads
+        async with self._database.write() as connection:
+            rows = await connection.execute(
+                sa.select(heads.c.id, heads.c.takeovers)
+                .where(heads.c.node_id.in_(from_nodes), heads.c.state != PAUSED, heads.c.parked.is_(None))
+                .order_by(heads.c.id)
+                .limit(limit)
+                .with_for_update(skip_locked=True)
+            )
+            taken = [TakenOver(execution_id, takeovers + 1) for execution_id, takeovers in rows]
+            for part in chunks([each.id for each in taken]):
+                await connection.execute(
+                    sa.update(heads)
+                    .where(heads.c.id.in_(part))
+                    .values(node_id=node_id, takeovers=heads.c.takeovers + 1)
+                )
+        return taken
+
+    async def is_open(self, execution_id: str) -> bool:
+        """Whether an inbox row, a timer or a job will move the execution."""
+        async with self._database.read() as connection:
+            for table in (schema.inbox, schema.timers, schema.jobs):
+                found = await connection.scalar(
+                    sa.select(sa.literal(1)).where(table.c.execution_id == execution_id).limit(1)
+                )
+                if found is not None:
+                    return True
+        return False
