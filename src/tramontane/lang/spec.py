@@ -7,6 +7,7 @@ spec can be stored as ``data`` and rebuilt without parsing YAML or checking anyt
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -118,6 +119,7 @@ class TaskSpec:
     safe_rerun: CompiledStructure | None  # None: false
     dry_run: CompiledStructure | None
     safe_input: CompiledStructure | None
+    async_heartbeats: CompiledStructure | None = None  # large-users.md, L10; None: false
 
     @property
     def type(self) -> Literal["ACTION", "WORKFLOW"]:
@@ -143,7 +145,7 @@ class WorkflowSpec:
     output: CompiledStructure | None
     output_on_error: CompiledStructure | None
     output_on_error_data: Any  # as written, quoted in the message when it can't be evaluated
-    tasks: dict[str, TaskSpec]  # in document order; never changed
+    tasks: Mapping[str, TaskSpec]  # in document order; each is built when it is first asked for
     start_tasks: tuple[str, ...]  # direct: tasks without inbound transition, in document order
     inbound: dict[str, tuple[str, ...]]  # task -> tasks that name it in a clause, document order, distinct
 
