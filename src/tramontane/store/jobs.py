@@ -70,6 +70,7 @@ class Jobs:
                     sa.select(*columns(actions, codec.read_action)).where(actions.c.id.in_(part))
                 )
                 found.update((action.id, action) for action in records(codec.read_action, rows))
+            await _delete(connection, [job for job in claimed if job.action_id not in found])
         return [
             ClaimedJob(_claimed_by(job, process_id), found[job.action_id])
             for job in claimed
@@ -126,7 +127,8 @@ class Jobs:
             sa.select(jobs.c.pool, sa.func.count()).where(jobs.c.claimed_by.is_(None)).group_by(jobs.c.pool)
         )
         async with self._database.read() as connection:
-            return {pool: count for pool, count in await connection.execute(statement)}
+            rows = await connection.execute(statement)
+            return {row[0]: row[1] for row in rows}
 
     async def lose_claims(
         self,

@@ -84,5 +84,6 @@ class Nodes:
 
     async def _now(self, connection: AsyncConnection) -> Micros:
         expression = self._database.dialect.now_sql
-        value = await connection.scalar(sa.select(sa.literal_column(expression)))
-        return int(value)
+        return (
+            await connection.execute(sa.select(sa.literal_column(expression, sa.BigInteger())))
+        ).scalar_one()

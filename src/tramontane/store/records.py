@@ -86,3 +86,11 @@ class StoredExecution:
     inbox: list[InboxRow] = field(default_factory=list)
     root_params: Any = None
     parked: str | None = None  # why nobody runs it any more
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlace:
+    """Which execution a task belongs to, and whose it is."""
+
+    execution_id: str
+    project_id: str

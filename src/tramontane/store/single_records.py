@@ -1,0 +1,110 @@
+"""Single records by id, and action executions that belong to no workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from tramontane.core.state import ActionExecution, Execution
+from tramontane.states import COMPLETED
+from tramontane.store import codec, schema, statements
+from tramontane.store.codec import RowReader
+from tramontane.store.commit import write_rows
+from tramontane.store.database import Database
+from tramontane.store.executions import Executions
+from tramontane.store.queries import columns
+from tramontane.store.records import InboxRow, JobRow, TaskPlace
+
+
+class SingleRecords:
+    """Reads by id, of any project. Stand-alone actions have no fence: what they were is compared instead."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._executions = Executions(database)
+
+    async def execution(self, execution_id: str) -> Execution | None:
+        """Read an execution without what belongs to it."""
+        executions, heads = schema.executions, schema.heads
+        found: Execution | None = await self._one(
+            codec.read_execution,
+            sa.select(*columns(executions, codec.read_execution), heads.c.seq, heads.c.run)
+            .join_from(executions, heads, heads.c.id == executions.c.id)
+            .where(executions.c.id == execution_id),
+        )
+        return found
+
+    async def task_place(self, task_id: str) -> TaskPlace | None:
+        """Tell which execution a task belongs to, and whose it is."""
+        tasks = schema.tasks
+        async with self._database.read() as connection:
+            row = (
+                await connection.execute(
+                    sa.select(tasks.c.execution_id, tasks.c.project_id).where(tasks.c.id == task_id)
+                )
+            ).first()
+        return None if row is None else TaskPlace(row.execution_id, row.project_id)
+
+    async def action(self, action_id: str) -> ActionExecution | None:
+        """Read an action execution, of a task or stand-alone."""
+        actions = schema.action_executions
+        found: ActionExecution | None = await self._one(
+            codec.read_action,
+            sa.select(*columns(actions, codec.read_action)).where(actions.c.id == action_id),
+        )
+        return found
+
+    async def _one(self, reader: RowReader, statement: sa.Select[Any]) -> Any:
+        async with self._database.read() as connection:
+            row = (await connection.execute(statement)).first()
+        return None if row is None else reader(row)
+
+    async def delete_execution(self, execution_id: str, told: InboxRow | None) -> Sequence[str]:
+        """Delete an execution with everything below it, and write ``told``, in one transaction."""
+        return await self._executions.delete(execution_id, inbox=() if told is None else (told,))
+
+    async def add_action(self, action: ActionExecution, job: JobRow | None) -> None:
+        """Store a new stand-alone action with the job that runs it (None: nothing is to be run).
+
+        Raises:
+            ValueError: the database refuses the data.
+        """
+        rows = [(statements.ACTIONS_NEW, codec.write_action(action))]
+        if job is not None:
+            rows.append((statements.JOBS, codec.write_job(job)))
+        await write_rows(self._database, rows)
+
+    async def change_action(self, before: ActionExecution, after: ActionExecution, drop_job: bool) -> bool:
+        """Write ``after``, unless the record isn't as ``before`` (state, attempt) any more: False then."""
+        actions, jobs = schema.action_executions, schema.jobs
+        row = dict(zip(statements.ACTIONS.columns, codec.write_action_changes(after), strict=True))
+        del row["id"]
+        async with self._database.write() as connection:
+            changed = await connection.execute(
+                sa.update(actions)
+                .where(
+                    actions.c.id == before.id,
+                    actions.c.execution_id.is_(None),
+                    actions.c.state == before.state,
+                    actions.c.attempt == before.attempt,
+                )
+                .values(row)
+            )
+            if changed.rowcount and drop_job:
+                await connection.execute(sa.delete(jobs).where(jobs.c.action_id == before.id))
+        return bool(changed.rowcount)
+
+    async def delete_action(self, action_id: str) -> bool:
+        """Delete a completed stand-alone action; False: there is no such one."""
+        actions = schema.action_executions
+        async with self._database.write() as connection:
+            deleted = await connection.execute(
+                sa.delete(actions).where(
+                    actions.c.id == action_id,
+                    actions.c.execution_id.is_(None),
+                    actions.c.state.in_(COMPLETED),
+                )
+            )
+        return bool(deleted.rowcount)
