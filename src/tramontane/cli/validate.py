@@ -1,0 +1,116 @@
+"""``tramontane validate``: check definitions, and show what is wrong like a compiler does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from tramontane.cli.diagnostics import Source, render
+from tramontane.cli.documents import KINDS, Kind, guess_kind, parse, read_source
+from tramontane.errors import DefinitionError, Problem
+from tramontane.lang.document import Upload
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What became of one file; ``upload`` is None when it is refused."""
+
+    source: Source
+    kind: Kind | None
+    problems: tuple[Problem, ...]
+    upload: Upload | None
+
+    @property
+    def is_valid(self) -> bool:
+        return self.upload is not None
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """Names of the workflows and actions that the file defines."""
+        if self.upload is None:
+            return {"workflows": [], "actions": []}
+        holder = self.upload.workbook or self.upload
+        return {
+            "workflows": [workflow.name for workflow in holder.workflows],
+            "actions": [action.name for action in holder.actions],
+        }
+
+
+@click.command("validate")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--kind", type=click.Choice(KINDS), help="Kind of document; guessed from its shape if not given.")
+@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(files: tuple[str, ...], kind: Kind | None, strict: bool, as_json: bool) -> None:
+    """Check definitions without running or storing them.
+
+    FILE holds a list of workflows, a workbook or a list of ad-hoc actions; - is the standard input.
+    Every finding is shown with its place. The exit status is 0 when all files can be taken, else 1.
+    """
+    checked = [check(file, kind, strict) for file in files]
+    if as_json:
+        click.echo(json.dumps(_as_data(checked), indent=2, ensure_ascii=False))
+    else:
+        for one in checked:
+            _show(one)
+    if not all(one.is_valid for one in checked):
+        raise click.exceptions.Exit(1)
+
+
+def check(file: str, kind: Kind | None, strict: bool) -> Checked:
+    """Read and check one file."""
+    source, found = Source(file, ""), kind
+    try:
+        source = read_source(file)
+        found = kind or guess_kind(source.text)
+        upload = parse(source.text, found, strict=strict)
+    except DefinitionError as error:
+        return Checked(source, found, error.problems or (Problem(error.message),), None)
+    return Checked(source, found, upload.warnings, upload)
+
+
+def _show(checked: Checked) -> None:
+    for problem in checked.problems:
+        for line in render(problem, checked.source):
+            click.echo(line)
+    name = checked.source.name
+    if not checked.is_valid:
+        click.echo(f"{name}: {click.style('refused', fg='red', bold=True)}: {_count(checked.problems)}")
+        return
+    holds = ", ".join(name for names in checked.names.values() for name in names) or "nothing"
+    found = f", {_count(checked.problems)}" if checked.problems else ""
+    click.echo(f"{name}: {click.style('valid', fg='green', bold=True)} {checked.kind}: {holds}{found}")
+
+
+def _count(problems: tuple[Problem, ...]) -> str:
+    """Say how many findings there are, such as «2 errors, 1 warning»."""
+    counts = [(kind, sum(one.severity == kind for one in problems)) for kind in ("error", "warning")]
+    return ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts if count)
+
+
+def _as_data(checked: list[Checked]) -> dict[str, Any]:
+    return {
+        "valid": all(one.is_valid for one in checked),
+        "files": [
+            {
+                "file": one.source.name,
+                "kind": one.kind,
+                "valid": one.is_valid,
+                **one.names,
+                "problems": [
+                    {
+                        "severity": problem.severity,
+                        "line": problem.line,
+                        "column": problem.column,
+                        "path": problem.path,
+                        "message": problem.message,
+                    }
+                    for problem in one.problems
+                ],
+            }
+            for one in checked
+        ],
+    }
