@@ -1,0 +1,358 @@
+"""Running actions outside of workflows, and reporting results from outside (REST endpoints, section 9;
+action specification, sections 9 and 10)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec.structs import replace
+
+from tramontane.clock import Clock
+from tramontane.core.adhoc import ResolvedAction, resolve, transform
+from tramontane.core.decision import ActionKey
+from tramontane.core.events import ActionCompleted, ActionPaused, ActionResumed, AnyEvent
+from tramontane.core.state import ActionExecution, Json
+from tramontane.core.texts import check_size
+from tramontane.errors import (
+    BadRequestError,
+    EvaluationError,
+    IllegalStateError,
+    NotAllowedError,
+    NotFoundError,
+)
+from tramontane.expressions import Budget, CompiledStructure
+from tramontane.results import Result
+from tramontane.service.caller import Caller, may_see
+from tramontane.service.catalog import Catalog
+from tramontane.service.engine import Engine
+from tramontane.service.executions import visible_to
+from tramontane.service.ports import ActionStore, Jobs
+from tramontane.service.services import RunOrder
+from tramontane.states import CANCELLED, ERROR, PAUSED, RUNNING, SUCCESS, may_change
+from tramontane.store.records import JobRow
+from tramontane.values import EMPTY, FrozenDict
+
+_EMPTY_VALUES: tuple[Any, ...] = (None, "", {}, [])
+
+Report = Literal["RUNNING", "PAUSED", "SUCCESS", "ERROR", "CANCELLED"]
+
+
+class ActionExecutionUseCases:
+    """What callers do with action executions (:class:`tramontane.service.services.ActionExecutions`)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        catalog: Catalog,
+        actions: ActionStore,
+        jobs: Jobs,
+        clock: Clock,
+        *,
+        field_size_limit_kb: int,
+        allow_deletion: bool,
+    ) -> None:
+        self._engine = engine
+        self._catalog = catalog
+        self._actions = actions
+        self._jobs = jobs
+        self._functions = OutsideWorkflow(clock)
+        self._limit_kb = field_size_limit_kb
+        self._allow_deletion = allow_deletion
+
+    # -- run ------------------------------------------------------------------------------
+
+    async def run(self, caller: Caller, order: RunOrder) -> ActionExecution | Result:
+        """Run an action: its stored execution, or the bare result if nothing is stored.
+
+        Raises:
+            BadRequestError: no such action, wrong input, or asked to wait for an asynchronous one.
+            UnavailableError: no executor is free to run it now.
+        """
+        resolved = await self._resolve(caller, order)
+        check_size(resolved.input, self._limit_kb, "ActionExecution", "input")
+        is_sync = resolved.info.is_sync
+        if order.run_sync and not is_sync:
+            raise BadRequestError("Action does not support synchronous execution.")
+        if is_sync and (order.run_sync or not order.save_result):
+            result = await self._run_now(caller, order, resolved)
+            if not order.save_result:
+                return result
+            return await self._store_finished(caller, order, resolved, result)
+        return await self._schedule(caller, order, resolved)
+
+    async def _resolve(self, caller: Caller, order: RunOrder) -> ResolvedAction:
+        known: dict[ActionKey, Any] = {}
+
+        def look_up(key: ActionKey) -> Any:
+            if key not in known:
+                raise _LookUp(key)
+            return known[key]
+
+        def evaluate(structure: CompiledStructure, own: FrozenDict) -> Any:
+            return structure.evaluate(_Scope(own, self._functions), Budget())
+
+        while True:
+            try:
+                return resolve(ActionKey(order.name, order.namespace, None), order.input, look_up, evaluate)
+            except _LookUp as missing:
+                known[missing.key] = await self._catalog.look_up(missing.key, caller.project_id)
+
+    async def _run_now(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> Result:
+        result = resolved.info.settle(resolved.input, "")
+        if result is None:
+            context = FrozenDict({"execution": EMPTY, "security": caller.security})
+            result = await self._jobs.run(resolved.info, resolved.input, context, order.timeout)
+        if result is None:
+            raise BadRequestError("Action does not support synchronous execution.")
+        return self._finished(resolved.adhoc, result)
+
+    def _finished(self, adhoc: Any, result: Result) -> Result:
+        """Apply the outputs of ad-hoc actions, and the size limit, to what the real action gave."""
+        try:
+            if adhoc and result.state == SUCCESS:
+                result = Result(data=transform(adhoc, result.data, self._evaluate_output))
+            check_size(FrozenDict({"result": result.value}), self._limit_kb, "ActionExecution", "output")
+        except BadRequestError as error:
+            return Result(error=error.message)
+        return result
+
+    def _evaluate_output(self, structure: CompiledStructure, data: Any) -> Any:
+        return structure.evaluate(_Scope(data, self._functions), Budget())
+
+    async def _store_finished(
+        self, caller: Caller, order: RunOrder, resolved: ResolvedAction, result: Result
+    ) -> ActionExecution:
+        record = self._record(caller, order, resolved)
+        done = replace(_ended(record, result, self._engine.now()), updated_at=None)
+        await self._actions.add(done, None)
+        return done
+
+    async def _schedule(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> ActionExecution:
+        record = self._record(caller, order, resolved)
+        pool = order.target or ""
+        is_ours = self._jobs.reserve(pool)
+        execution = FrozenDict(
+            {
+                "action_execution_id": record.id,
+                "callback_url": f"/v2/action_executions/{record.id}",
+                "project_id": caller.project_id,
+            }
+        )
+        job = JobRow(
+            action_id=record.id,
+            execution_id=None,
+            root_id=None,
+            project_id=caller.project_id,
+            action_name=record.name,
+            pool=pool,
+            attempt=0,
+            safe_rerun=False,
+            timeout=order.timeout,
+            dry_run=False,
+            context=FrozenDict({"execution": execution, "security": caller.security}),
+            claimed_by=self._engine.node_id if is_ours else None,
+            created_at=record.created_at,
+        )
+        try:
+            await self._actions.add(record, job)
+        except BaseException:
+            self._jobs.release(int(is_ours))
+            raise
+        if is_ours:
+            self._jobs.begin(job, record)
+        else:
+            self._jobs.wake()
+        return record
+
+    def _record(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> ActionExecution:
+        return ActionExecution(
+            id=self._engine.new_id(),
+            execution_id=None,
+            root_id=None,
+            task_id=None,
+            name=resolved.name,
+            project_id=caller.project_id,
+            workflow_namespace=order.namespace,
+            is_sync=resolved.info.is_sync,
+            input=resolved.input,
+            adhoc=resolved.adhoc,
+            target=order.target,
+            timeout=order.timeout,
+            description=order.description,
+            created_at=self._engine.now(),
+        )
+
+    # -- report ---------------------------------------------------------------------------
+
+    async def update(
+        self, caller: Caller, action_execution_id: str, state: Report, output: Json
+    ) -> ActionExecution:
+        """Report a result, pause or resume; the action execution as it is afterwards.
+
+        Raises:
+            NotFoundError: no such action execution for this caller.
+            IllegalStateError: it is completed already, or can't be paused.
+        """
+        action = await self._visible(caller, action_execution_id)
+        if action.execution_id is None:
+            return await self._update_alone(action, state, output)
+        guard = visible_to(caller, action.execution_id)
+        await self._engine.submit(action.execution_id, _event(action.id, state, output), guard=guard)
+        return await self._visible(caller, action_execution_id)
+
+    async def _update_alone(self, action: ActionExecution, state: Report, output: Json) -> ActionExecution:
+        while True:
+            changed = self._changed(action, state, output)
+            if changed is action:
+                return action
+            if await self._actions.update(changed):
+                if changed.is_completed:
+                    self._jobs.drop(action.id, interrupt=True)
+                return changed
+            again = await self._actions.get(action.id)
+            if again is None:
+                raise _not_found(action.id)
+            action = again
+
+    def _changed(self, action: ActionExecution, state: Report, output: Json) -> ActionExecution:
+        """Work out the next version of an action that belongs to no task (runtime, section 8.4)."""
+        now = self._engine.now()
+        if state in (PAUSED, RUNNING):
+            if not may_change(action.state, state):
+                raise IllegalStateError(f"Invalid state transition from {action.state} to {state}.")
+            if state == PAUSED and action.is_sync:
+                raise IllegalStateError(
+                    "Transition to the PAUSED state is only supported for asynchronous action execution."
+                )
+            return action if action.state == state else replace(action, state=state, updated_at=now)
+        if action.is_completed:
+            raise IllegalStateError(f"Action {action.id} is already completed")
+        return _ended(action, self._finished(action.adhoc, _reported(state, output)), now)
+
+    async def complete(self, action_id: str, attempt: int, result: Result) -> None:
+        """Take the result that an executor brings for an action of no task; a late one changes nothing.
+
+        Raises:
+            UnavailableError: nothing was written.
+        """
+        action = await self._actions.get(action_id)
+        if action is not None and not action.is_completed and action.attempt == attempt:
+            done = _ended(action, self._finished(action.adhoc, result), self._engine.now())
+            await self._actions.update(done, attempt)
+
+    # -- delete ---------------------------------------------------------------------------
+
+    async def delete(self, caller: Caller, action_execution_id: str) -> None:
+        """Delete a completed execution that belongs to no task.
+
+        Raises:
+            NotFoundError: no such action execution for this caller.
+            NotAllowedError: deleting is switched off, or this one can't be deleted.
+        """
+        action = await self._visible(caller, action_execution_id)
+        if not self._allow_deletion:
+            raise NotAllowedError("Action execution deletion is not allowed.")
+        if action.task_id is not None:
+            raise NotAllowedError("Only ad-hoc action execution can be deleted.")
+        if not action.is_completed:
+            raise NotAllowedError("Only completed action execution can be deleted.")
+        await self._actions.delete(action_execution_id)
+
+    async def _visible(self, caller: Caller, action_id: str) -> ActionExecution:
+        found = await self._actions.get(action_id)
+        if found is None or not may_see(caller, found.project_id):
+            raise _not_found(action_id)
+        return found
+
+
+class OutsideWorkflow:
+    """The engine's functions where there is no execution (expression specification, section 6)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def env(self) -> Mapping[str, Any] | None:
+        return None
+
+    def execution(self) -> Mapping[str, Any]:
+        raise EvaluationError("execution() can't be used outside of a workflow")
+
+    def executions(
+        self,
+        id: str | None = None,
+        root_execution_id: str | None = None,
+        state: str | None = None,
+        from_time: str | None = None,
+        to_time: str | None = None,
+    ) -> list[Mapping[str, Any]]:
+        raise EvaluationError("executions() can't be used outside of a workflow")
+
+    def task(self, name: str | None = None) -> Mapping[str, Any] | None:
+        return None
+
+    def tasks(
+        self,
+        workflow_execution_id: str | None = None,
+        recursive: bool = False,
+        state: str | None = None,
+        flat: bool = False,
+    ) -> list[Mapping[str, Any]]:
+        raise EvaluationError("tasks() can't be used outside of a workflow")
+
+    def global_(self, name: str) -> Any:
+        return None
+
+    def uuid(self) -> str:
+        return str(uuid.uuid4())
+
+    def now(self) -> dt.datetime:
+        return self._clock.now()
+
+
+class _Scope:
+    __slots__ = ("data", "functions")
+
+    def __init__(self, data: Any, functions: OutsideWorkflow) -> None:
+        self.data = data
+        self.functions = functions
+
+
+class _LookUp(Exception):
+    def __init__(self, key: ActionKey) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _not_found(action_id: str) -> NotFoundError:
+    return NotFoundError(f"Action execution not found [id={action_id}]")
+
+
+def _ended(action: ActionExecution, result: Result, now: int) -> ActionExecution:
+    return replace(
+        action,
+        state=result.state,
+        output=FrozenDict({"result": result.value}),
+        accepted=True,
+        finished_at=now,
+        updated_at=now,
+    )
+
+
+def _reported(state: str, output: Json) -> Result:
+    if state == CANCELLED:
+        return Result(cancel=True)
+    if state == ERROR:
+        return Result(error="Unknown error" if output in _EMPTY_VALUES else output)
+    return Result(data=output)
+
+
+def _event(action_id: str, state: str, output: Json) -> AnyEvent:
+    if state == PAUSED:
+        return ActionPaused(action_id)
+    if state == RUNNING:
+        return ActionResumed(action_id)
+    result = _reported(state, output)
+    return ActionCompleted(action_id, result.data, result.error, result.cancel)

@@ -1,0 +1,121 @@
+"""Asking the core: one decision from event to outcome, however often data is missing or time is short.
+
+Decisions are made on the event loop. One that evaluates an expression for longer than the soft limit
+is made again in a thread, where it delays nobody; one that lacks data is made again when the catalog
+has looked it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tramontane.clock import Clock
+from tramontane.core.decide import create, decide
+from tramontane.core.decision import CoreSettings, Decision, Env, Needs, StartRequest
+from tramontane.core.events import AnyEvent
+from tramontane.core.memory import ExecutionState
+from tramontane.core.state import Micros
+from tramontane.expressions.api import TooSlow
+from tramontane.lang.spec import WorkflowSpec
+from tramontane.service.catalog import Known
+
+_ROUNDS = 100
+"""How often one decision may ask for data; more means that it asks for the same in circles."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecidingLimits:
+    """``soft_seconds``: one evaluation on the event loop; ``max_steps``: one decision, the rest
+    follows in the next; ``threads``: slow decisions at the same time."""
+
+    soft_seconds: float = 0.02
+    max_steps: int = 500
+    threads: int = 2
+
+
+class Ids:
+    """Ids of one turn: a repetition gets the same ones again, as far as it needs them."""
+
+    def __init__(self, source: Callable[[], str]) -> None:
+        self._source = source
+        self._given: list[str] = []
+        self._next = 0
+
+    def rewind(self) -> None:
+        self._next = 0
+
+    def __call__(self) -> str:
+        if self._next == len(self._given):
+            self._given.append(self._source())
+        self._next += 1
+        return self._given[self._next - 1]
+
+
+class Decider:
+    """Makes decisions; has no state but its threads."""
+
+    def __init__(self, clock: Clock, settings: CoreSettings, limits: DecidingLimits) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="decide")
+        self.slow_decisions = 0
+
+    def now(self) -> Micros:
+        """The present moment in microseconds."""
+        return round(self._clock.now().timestamp() * 1_000_000)
+
+    async def create(self, request: StartRequest, known: Known, ids: Ids) -> Decision:
+        """Decide a start.
+
+        Raises:
+            TramontaneError: it is refused.
+        """
+        return await self._settle(lambda env: create(request, env), known, ids)
+
+    async def decide(
+        self, spec: WorkflowSpec, state: ExecutionState, event: AnyEvent, known: Known, ids: Ids
+    ) -> Decision:
+        """Decide what an event changes; ``state`` must be left alone meanwhile.
+
+        Raises:
+            TramontaneError: the event is refused.
+        """
+        return await self._settle(lambda env: decide(spec, state, event, env), known, ids)
+
+    async def _settle(self, ask: Callable[[Env], Decision | Needs], known: Known, ids: Ids) -> Decision:
+        soft_seconds: float | None = self._limits.soft_seconds
+        for _ in range(_ROUNDS):
+            env = Env(
+                now=self.now(),
+                new_id=ids,
+                new_uuid=_random_uuid,
+                known=known,
+                settings=self._settings,
+                soft_seconds=soft_seconds,
+                max_steps=self._limits.max_steps,
+            )
+            if soft_seconds is None:
+                outcome = await asyncio.get_running_loop().run_in_executor(self._threads, ask, env)
+            else:
+                try:
+                    outcome = ask(env)
+                except TooSlow:
+                    self.slow_decisions += 1
+                    soft_seconds = None
+                    continue
+            if isinstance(outcome, Decision):
+                return outcome
+            await known.learn(outcome.keys)
+        raise RuntimeError("a decision keeps asking for data")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _random_uuid() -> str:
+    return str(uuid.uuid4())

@@ -1,0 +1,229 @@
+"""Starting, changing and deleting executions (REST endpoints, section 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tramontane.core.decision import FoundWorkflow, StartRequest
+from tramontane.core.events import (
+    AnyEvent,
+    ChildDeleted,
+    DescriptionChanged,
+    EnvironmentMerged,
+    PauseAsked,
+    ResumeAsked,
+    StopAsked,
+    to_data,
+)
+from tramontane.core.state import Execution
+from tramontane.errors import BadRequestError, ConflictError, NotAllowedError, NotFoundError
+from tramontane.service.cache import Guard
+from tramontane.service.caller import Caller, may_see
+from tramontane.service.catalog import Catalog, Viewer
+from tramontane.service.engine import Engine
+from tramontane.service.ports import ExecutionStore, RecordStore
+from tramontane.service.services import ExecutionChange, Started, StartOrder
+from tramontane.states import ERROR, IDLE, PAUSED
+from tramontane.store.records import InboxRow
+from tramontane.values import EMPTY, FrozenDict, deep_merge
+
+_GIVEN_BY_PARENT = ("root_execution_id", "task_execution_id", "index")
+_LOOK_AGAIN = 1.0
+"""Seconds after which a waiting caller's execution is looked up: it may end on another node."""
+
+
+class ExecutionUseCases:
+    """What callers do with executions (:class:`tramontane.service.services.Executions`)."""
+
+    def __init__(self, engine: Engine, catalog: Catalog, store: ExecutionStore, records: RecordStore) -> None:
+        self._engine = engine
+        self._catalog = catalog
+        self._store = store
+        self._records = records
+
+    # -- start ----------------------------------------------------------------------------
+
+    async def start(self, caller: Caller, order: StartOrder) -> Started:
+        """Start a workflow; an id that is used already gives the execution that has it.
+
+        Raises:
+            NotFoundError: no such workflow, no such source.
+            ConflictError: the id belongs to an execution that the caller can't see.
+            BadRequestError: the start is refused; there is no execution.
+            UnavailableError: nothing was accepted.
+        """
+        if order.execution_id:
+            existing = await self._of_this_id(caller, order.execution_id)
+            if existing is not None:
+                return Started(existing, is_new=False)
+        source = None if order.source_id is None else await self._visible(caller, order.source_id)
+        request = StartRequest(
+            execution_id=order.execution_id or self._engine.new_id(),
+            project_id=caller.project_id,
+            workflow=await self._workflow(caller, order, source),
+            input=_inherited(None if source is None else source.input, order.input),
+            params=_inherited(None if source is None else _own_params(source), order.params),
+            description=_description(order, source),
+            security=caller.security,
+        )
+        try:
+            return Started(await self._engine.start(request))
+        except ConflictError:
+            existing = await self._of_this_id(caller, request.execution_id)
+            if existing is None:
+                raise
+            return Started(existing, is_new=False)
+
+    async def _of_this_id(self, caller: Caller, execution_id: str) -> Execution | None:
+        existing = await self._records.execution(execution_id)
+        if existing is not None and not may_see(caller, existing.project_id):
+            raise ConflictError(f"The id of the execution is used already [id={execution_id}]")
+        return existing
+
+    async def _workflow(self, caller: Caller, order: StartOrder, source: Execution | None) -> FoundWorkflow:
+        namespace = order.namespace
+        if namespace is None:
+            namespace = "" if source is None else source.workflow_namespace
+        identifier = order.workflow
+        if identifier is None and source is not None:
+            identifier = source.workflow_id or source.workflow_name
+        if not identifier:
+            raise BadRequestError(
+                "Workflow ID or workflow name must be provided. Workflow namespace is recommended."
+            )
+        viewer = Viewer(caller.project_id, caller.is_admin)
+        found = await self._catalog.workflow_to_start(identifier, namespace, viewer)
+        if found is None:
+            raise NotFoundError(
+                f"Workflow not found [workflow_identifier={identifier}, namespace={namespace}]"
+            )
+        return found
+
+    async def wait(self, execution_id: str, seconds: float) -> None:
+        """Return when the execution is completed or gone, or when the time is over."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while (left := deadline - loop.time()) > 0:
+            end = asyncio.ensure_future(self._engine.ended(execution_id, min(left, _LOOK_AGAIN)))
+            try:
+                # Looked up after the wait has begun, so that no end falls in between.
+                await asyncio.sleep(0)
+                found = await self._records.execution(execution_id)
+                if found is None or found.is_completed or await end is not None:
+                    return
+            finally:
+                end.cancel()
+
+    # -- change ---------------------------------------------------------------------------
+
+    async def change(self, caller: Caller, execution_id: str, change: ExecutionChange) -> Execution:
+        """Change state, description or environment; give the execution as it is afterwards.
+
+        Raises:
+            NotFoundError: no such execution for this caller.
+            NotAllowedError: the environment can't change in this state.
+            BadRequestError: the state can't change like this.
+        """
+        visible = visible_to(caller, execution_id)
+        if change.state is not None:
+            return await self._engine.submit(execution_id, _state_event(change), guard=visible)
+        events: list[AnyEvent] = []
+        if change.env is not None:
+            events.append(EnvironmentMerged(change.env))
+        if change.description is not None:
+            events.append(DescriptionChanged(change.description))
+        if not events:
+            raise BadRequestError("The property state, description, or env is not provided for update.")
+
+        def guard(execution: Execution) -> None:
+            visible(execution)
+            if change.env is not None and execution.state not in (IDLE, PAUSED, ERROR):
+                raise NotAllowedError(
+                    "Updating env to workflow execution is only permitted "
+                    "if it is in IDLE, PAUSED, or ERROR state."
+                )
+
+        return await self._engine.submit(execution_id, *events, guard=guard)
+
+    # -- delete ---------------------------------------------------------------------------
+
+    async def delete(self, caller: Caller, execution_id: str, force: bool) -> None:
+        """Delete an execution with all its tasks, actions and sub-executions.
+
+        An execution that is still needed by the task that called it goes by force only; the task
+        then fails.
+
+        Raises:
+            NotFoundError: no such execution for this caller.
+            NotAllowedError: it isn't completed, and ``force`` isn't given.
+        """
+        async with self._engine.held(execution_id):
+            execution = await self._visible(caller, execution_id)
+            gone = await self._store.delete(
+                execution_id, only_completed=not force, inbox=self._word_to_parent(execution)
+            )
+        await self._engine.forget(gone)
+        if execution.parent_id is not None and not execution.is_completed:
+            self._engine.look(execution.parent_id)
+
+    def _word_to_parent(self, execution: Execution) -> list[InboxRow]:
+        if execution.parent_id is None or execution.is_completed:
+            return []
+        row = InboxRow(
+            id=self._engine.new_id(),
+            execution_id=execution.parent_id,
+            root_id=execution.root_id,
+            payload=FrozenDict(to_data(ChildDeleted(execution.id))),
+            created_at=self._engine.now(),
+        )
+        return [row]
+
+    async def _visible(self, caller: Caller, execution_id: str) -> Execution:
+        found = await self._records.execution(execution_id)
+        if found is None or not may_see(caller, found.project_id):
+            raise execution_not_found(execution_id)
+        return found
+
+
+def execution_not_found(execution_id: str) -> NotFoundError:
+    return NotFoundError(f"Workflow execution not found [id={execution_id}]")
+
+
+def visible_to(caller: Caller, execution_id: str) -> Guard:
+    """Let a request pass only for a caller who may see the execution."""
+
+    def guard(execution: Execution) -> None:
+        if not may_see(caller, execution.project_id):
+            raise execution_not_found(execution_id)
+
+    return guard
+
+
+def _state_event(change: ExecutionChange) -> AnyEvent:
+    match change.state:
+        case "PAUSED":
+            return PauseAsked()
+        case "RUNNING":
+            return ResumeAsked(change.env)
+        case None:
+            raise AssertionError("asked for the event of no state")
+        case state:
+            return StopAsked(state, change.state_info, recursive=change.recursive, force=change.force)
+
+
+def _inherited(source: Any, own: FrozenDict | None) -> FrozenDict:
+    if source is None:
+        return EMPTY if own is None else own
+    return source if own is None else deep_merge(source, own)
+
+
+def _own_params(source: Execution) -> FrozenDict:
+    """The params of a source without what only its place in a tree gave it."""
+    return FrozenDict({name: value for name, value in source.params.items() if name not in _GIVEN_BY_PARENT})
+
+
+def _description(order: StartOrder, source: Execution | None) -> str | None:
+    if source is None:
+        return order.description
+    return f"{order.description or ''} Based on the execution '{source.id}'".strip()

@@ -1,0 +1,167 @@
+"""What the engine asks of its surroundings: the commit, loading, job and timer services.
+
+The store implements :class:`ExecutionStore`; the services of :mod:`tramontane.runtime` the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tramontane.core.decision import ActionInfo
+from tramontane.core.state import ActionExecution, Execution, Timer
+from tramontane.errors import UnavailableError
+from tramontane.results import Result
+from tramontane.store.commit import CommitOutcome
+from tramontane.store.records import InboxRow, JobRow, StoredExecution, TurnWrite
+from tramontane.values import FrozenDict
+
+
+class ExecutionStore(Protocol):
+    """Reading and writing executions whole."""
+
+    async def commit(self, turns: Sequence[TurnWrite], node_id: str) -> Sequence[CommitOutcome]:
+        """Write turns in one transaction (:func:`tramontane.store.commit.commit`).
+
+        Raises:
+            DatabaseUnavailableError: nothing was written.
+            OutcomeUnknownError: the batch may have been written; :meth:`committed` tells.
+        """
+
+    async def committed(self, execution_ids: Sequence[str], token: int) -> frozenset[str]:
+        """Of these executions, those whose heads a commit with this token has written.
+
+        Raises:
+            DatabaseUnavailableError: the database can't be asked.
+        """
+
+    async def load(self, execution_id: str) -> StoredExecution | None:
+        """Load everything that a turn of the execution needs; None: there is no such execution."""
+
+    async def post(self, rows: Sequence[InboxRow]) -> None:
+        """Write inbox rows on their own."""
+
+    async def discard(self, row_ids: Sequence[str]) -> None:
+        """Delete inbox rows whose execution doesn't exist any more."""
+
+    async def park(self, execution_id: str, reason: str) -> None:
+        """Mark an execution as one that nobody runs any more, and why."""
+
+    async def delete(
+        self, execution_id: str, *, only_completed: bool = False, inbox: Sequence[InboxRow] = ()
+    ) -> Sequence[str]:
+        """Delete an execution with everything below it, and write ``inbox``, in one transaction.
+
+        Returns:
+            the ids of the executions that are gone; none if there was nothing to delete.
+
+        Raises:
+            NotAllowedError: ``only_completed``, and it isn't.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlace:
+    """Which execution a task belongs to, and whose it is."""
+
+    execution_id: str
+    project_id: str
+
+
+class RecordStore(Protocol):
+    """Single records, whoever they belong to."""
+
+    async def execution(self, execution_id: str) -> Execution | None: ...
+    async def task_place(self, task_id: str) -> TaskPlace | None: ...
+
+
+class ActionStore(Protocol):
+    """Action executions outside of workflows (:class:`tramontane.store.actions.StandaloneActions`)."""
+
+    async def add(self, action: ActionExecution, job: JobRow | None) -> None: ...
+    async def get(self, action_id: str) -> ActionExecution | None:
+        """Read any action execution, also one of a task."""
+
+    async def update(self, action: ActionExecution, attempt: int | None = None) -> bool:
+        """Write a new version, if the stored one isn't completed (and is at this attempt)."""
+
+    async def delete(self, action_id: str) -> bool: ...
+
+
+class Jobs(Protocol):
+    """The local executor as the engine sees it."""
+
+    def reserve(self, pool: str) -> bool:
+        """Take a free slot for a job of this pool; False: the job stays unclaimed."""
+
+    def release(self, count: int) -> None:
+        """Give slots back whose jobs were not written."""
+
+    def begin(self, job: JobRow, action: ActionExecution) -> None:
+        """Run a job that is written and claimed by this node, on a slot that was reserved for it."""
+
+    def wake(self) -> None:
+        """Unclaimed jobs were written."""
+
+    def drop(self, action_id: str, interrupt: bool) -> None:
+        """The job is over; with ``interrupt`` stop the action if it runs here."""
+
+    async def run(
+        self, info: ActionInfo, given: FrozenDict, context: FrozenDict, seconds: int | None
+    ) -> Result | None:
+        """Run an action for a caller who waits for it, for so many seconds; None: it is asynchronous.
+
+        Raises:
+            UnavailableError: the executor has no slot for it.
+        """
+
+
+class Timers(Protocol):
+    """The timer service as the engine sees it."""
+
+    def note(self, timer: Timer) -> None:
+        """A timer was written."""
+
+    def forget(self, task_id: str, kind: str) -> None:
+        """A timer was deleted."""
+
+
+class Witness(Protocol):
+    """Gets to know what became durable, in order per execution; must not raise or block."""
+
+    def __call__(self, turn: TurnWrite) -> None: ...
+
+
+class NoJobs:
+    """Stands for an executor elsewhere: every job stays unclaimed."""
+
+    def reserve(self, pool: str) -> bool:
+        return False
+
+    def release(self, count: int) -> None:
+        return None
+
+    def begin(self, job: JobRow, action: ActionExecution) -> None:
+        raise AssertionError("a job was claimed for a node without an executor")
+
+    def wake(self) -> None:
+        return None
+
+    def drop(self, action_id: str, interrupt: bool) -> None:
+        return None
+
+    async def run(
+        self, info: ActionInfo, given: FrozenDict, context: FrozenDict, seconds: int | None
+    ) -> Result | None:
+        raise UnavailableError("This node runs no actions itself; ask another node, or store the result.")
+
+
+class NoTimers:
+    """Stands for timers that are polled elsewhere."""
+
+    def note(self, timer: Timer) -> None:
+        return None
+
+    def forget(self, task_id: str, kind: str) -> None:
+        return None
