@@ -147,7 +147,7 @@ class _YaqlExpression:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._tree: Any = None
+        self._program: yaql_engine.Program | None = None
 
     def evaluate(self, scope: Scope, budget: Budget) -> Any:
         return _within(yaql_engine.LANGUAGE, self._source, self._value, scope, budget)
@@ -156,16 +156,17 @@ class _YaqlExpression:
         return str(_within(yaql_engine.LANGUAGE, self._source, self._text, scope, budget))
 
     def _value(self, evaluation: Evaluation) -> Any:
-        return frozen(self._result(evaluation), evaluation)
+        return self._compiled(evaluation.budget).evaluate(evaluation, frozen)
 
-    def _text(self, evaluation: Evaluation) -> str:
-        return as_text(self._result(evaluation), evaluation)
+    def _text(self, evaluation: Evaluation) -> Any:
+        return self._compiled(evaluation.budget).evaluate(evaluation, as_text)
 
-    def _result(self, evaluation: Evaluation) -> Any:
-        if self._tree is None:
-            _parse_elsewhere_if_long(self._source, evaluation.budget)
-            self._tree = yaql_engine.parse(self._source)
-        return yaql_engine.evaluate(self._tree, evaluation)
+    def _compiled(self, budget: Budget) -> yaql_engine.Program:
+        program = self._program
+        if program is None or not program.is_current:
+            _parse_elsewhere_if_long(self._source, budget)
+            program = self._program = yaql_engine.Program(self._source)
+        return program
 
 
 class _YaqlText:

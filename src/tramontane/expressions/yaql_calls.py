@@ -21,7 +21,7 @@ from tramontane.expressions.limits import Evaluation
 NO_VALUE = utils.NO_VALUE
 Layers = Sequence[Sequence[FunctionDefinition]]
 
-_SHORTCUTS = {"$__env": "__env", "$__execution": "__execution", "$__task_execution": "__task_execution"}
+SHORTCUTS = {"$__env": "__env", "$__execution": "__execution", "$__task_execution": "__task_execution"}
 
 
 class CallContext(contexts.Context):  # type: ignore[misc]
@@ -116,8 +116,8 @@ class ScopeContext(CallContext):
         self.evaluation = evaluation
 
     def get_data(self, name: str, default: Any = None, ask_parent: bool = True) -> Any:
-        if name in _SHORTCUTS:
-            return self.evaluation.scope.data.get(_SHORTCUTS[name], default)
+        if name in SHORTCUTS:
+            return self.evaluation.scope.data.get(SHORTCUTS[name], default)
         return super().get_data(name, default, ask_parent)
 
     def create_child_context(self) -> CallContext:

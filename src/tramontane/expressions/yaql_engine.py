@@ -16,6 +16,7 @@ from tramontane.expressions.failures import ExpressionSyntaxError
 from tramontane.expressions.functions import registry, snake_case
 from tramontane.expressions.limits import MAX_LENGTH, Evaluation
 from tramontane.expressions.yaql_calls import NO_VALUE, RootContext
+from tramontane.expressions.yaql_compiler import compile_tree
 from tramontane.expressions.yaql_library import create_library
 
 LANGUAGE = "YAQL"
@@ -35,6 +36,33 @@ def parse(source: str) -> ast.Expression:
     except exceptions.YaqlParsingException as error:
         offset = len(source) if error.position is None else error.position
         raise ExpressionSyntaxError(str(error), offset) from None
+
+
+class Program:
+    """One expression, ready to run: as closures where it can be compiled, by the library otherwise."""
+
+    def __init__(self, source: str) -> None:
+        self._tree = parse(source)
+        self._generation = registry.generation
+        self._code = compile_tree(self._tree)
+
+    @property
+    def is_current(self) -> bool:
+        """False once functions were added that the compiled code doesn't know."""
+        return self._generation == registry.generation
+
+    def evaluate(self, evaluation: Evaluation, finish: Callable[[Any, Evaluation], Any]) -> Any:
+        """Return the result, as ``finish`` makes it of what the expression yields.
+
+        An iterator is consumed by ``finish``, so its errors count as the expression's.
+        """
+        if self._code is not None:
+            try:
+                return finish(self._code(evaluation, evaluation.scope.data), evaluation)
+            except Exception:
+                # Whatever went wrong, the library knows the right answer or the right error.
+                return finish(evaluate(self._tree, evaluation), evaluation)
+        return finish(evaluate(self._tree, evaluation), evaluation)
 
 
 def evaluate(tree: ast.Expression, evaluation: Evaluation) -> Any:

@@ -1,0 +1,280 @@
+"""Compiled YAQL and the library must agree: on values, on their types, and on what is an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.expressions.fake_scope import FakeScope, LazyMap
+
+from tramontane.errors import EvaluationError
+from tramontane.expressions import Budget, evaluate, yaql_engine
+from tramontane.expressions.limits import Evaluation
+from tramontane.expressions.results import frozen
+from tramontane.expressions.results import text as as_text
+from tramontane.expressions.yaql_compiler import compile_tree
+
+MORE = {
+    "num": -7,
+    "big": 2**70,
+    "t": "Some text, with parts",
+    "blank": "  ",
+    "ll": [[1, 2], [3]],
+    "mixed": [1, "a", None, True, 2.5, [1], {"x": 1}],
+    "deep": [{"x": {"y": [1, 2]}, "state": "ok"}, {"x": {"y": []}, "state": "bad"}],
+    "names": ["k", "n", "a"],
+    "false": False,
+    "zero": 0,
+}
+
+COMMON = [
+    "$",
+    "$.a",
+    "$.d.n.m",
+    "$.get(x)",
+    "$.get(a)",
+    "$.get(missing, 5)",
+    "task(t1)",
+    "task(t1).result",
+    "task(t1).result.a.b",
+    "task().name",
+    "env().x",
+    "execution().id",
+    "global(g)",
+    "$.l[0]",
+    "$.l[-1]",
+    '$["a"]',
+    "$.d.get(k, 1)",
+    "$.d[zz, 1]",
+    "$.a = 1 and $.s = str",
+    "$.a + 1",
+    "$.s + x",
+    "len($.l)",
+    "$.l.len()",
+    "[$.a, $.s]",
+    "{a => $.a, b => $.s}",
+    "dict(a => $.a)",
+    "$.deep.where($.state = ok)",
+    "$.deep.select($.x.y)",
+    "$.deep.x.y",
+    "$.deep.where($.state = ok).select({s => $.state}).first()",
+    "$.deep.where($.state = nope).first(none)",
+    "$.deep.any($.state = ok)",
+    "str($.a)",
+    "str($.mixed)",
+    "int($.s.len())",
+    "coalesce($.n, 1)",
+    "a in $.names",
+    "$.d.containsKey(k)",
+    "not $.n.isEmpty()",
+    "isEmpty($.blank)",
+    "$.n?.foo",
+    "$.d?.k",
+    "$.d?.get(k)",
+    "switch($.a = 1 => yes, true => no)",
+    "$x",
+    "$2",
+    "$__env",
+    "$__execution.id",
+    "bare",
+    "$.l.where($ in [1, 2]).toList()",
+    "$.names.join(',')",
+    "','.join($.names)",
+    "tasks(recursive => true).name",
+    "$.t.split(' ').where($.startsWith(S)).len()",
+    "$.t =~ 'text'",
+]
+
+
+def scope() -> FakeScope:
+    scope = FakeScope(**MORE, __env={"x": 7}, __execution={"id": "e1"})
+    functions = scope.functions
+    functions.task_maps["t1"] = LazyMap({"name": "t1", "result": {"a": {"b": [1]}}})
+    functions.current_task = {"name": "now"}
+    functions.env_map = {"x": 1}
+    functions.execution_map = {"id": "e1"}
+    functions.globals["g"] = 1
+    return scope
+
+
+def outcome(run: Any) -> tuple[str, Any]:
+    """Run in a fresh evaluation; give what it returns, with exact types, or its error."""
+    budget = Budget(items=10_000)
+    budget.start()
+    try:
+        return "value", repr(run(Evaluation(scope(), budget)))
+    except Exception as error:
+        return "error", f"{type(error).__name__}: {error}"
+
+
+def compiled_and_library(source: str, finish: Any) -> tuple[tuple[str, Any] | None, tuple[str, Any]]:
+    tree = yaql_engine.parse(source)
+    code = compile_tree(tree)
+    library = outcome(lambda evaluation: finish(yaql_engine.evaluate(tree, evaluation), evaluation))
+    if code is None:
+        return None, library
+    return outcome(lambda evaluation: finish(code(evaluation, evaluation.scope.data), evaluation)), library
+
+
+@pytest.mark.parametrize("source", COMMON)
+def test_common_shapes_are_compiled_without_falling_back(source: str) -> None:
+    compiled, library = compiled_and_library(source, frozen)
+
+    assert compiled is not None
+    assert compiled[0] == "value"
+    assert compiled == library
+
+
+_atoms = st.sampled_from(
+    [f"$.{name}" for name in ("a", "s", "l", "d", "n", "b", "f", "un", "ld", "e", "missing", *MORE)]
+    + ["$", "$x", "$1", "$2", "0", "1", "2", "2.5", "''", "'str'", "a", "true", "false", "null", "[]", "{}"]
+    + ["task(t1)", "task(nope)", "env()", "execution()", "global(g)", "$.get(a)", "$.l[0]", "[1, 2, 3]"]
+)
+_names = st.sampled_from(["a", "x", "k", "n", "m", "y", "state", "result", "missing"])
+_binary = st.sampled_from(
+    ["=", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "mod", "in", "and", "or", "=~", "!~"]
+)
+_no_arguments = st.sampled_from(
+    [
+        "len",
+        "count",
+        "keys",
+        "values",
+        "toList",
+        "first",
+        "last",
+        "sum",
+        "isEmpty",
+        "toUpper",
+        "toLower",
+        "trim",
+        "any",
+        "all",
+        "items",
+    ]
+)
+_one_argument = st.sampled_from(
+    [
+        "get",
+        "containsKey",
+        "contains",
+        "first",
+        "last",
+        "skip",
+        "take",
+        "limit",
+        "join",
+        "startsWith",
+        "endsWith",
+        "split",
+        "where",
+        "filter",
+        "select",
+        "map",
+        "any",
+        "all",
+        "len",
+    ]
+)
+_two_arguments = st.sampled_from(["get", "replace", "set", "startsWith"])
+_functions = st.sampled_from(
+    [
+        "len",
+        "str",
+        "int",
+        "float",
+        "bool",
+        "isEmpty",
+        "isString",
+        "isInteger",
+        "isNumber",
+        "isBoolean",
+        "isList",
+        "isDict",
+        "concat",
+        "coalesce",
+        "task",
+        "global",
+        "list",
+        "dict",
+    ]
+)
+
+
+def _compounds(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.builds("({}).{}".format, inner, _names),
+        st.builds("({})?.{}".format, inner, _names),
+        st.builds("({}) {} ({})".format, inner, _binary, inner),
+        st.builds("({})[{}]".format, inner, inner),
+        st.builds("({})[{}, {}]".format, inner, inner, inner),
+        st.builds("not ({})".format, inner),
+        st.builds("-({})".format, inner),
+        st.builds("+({})".format, inner),
+        st.builds("[{}]".format, inner),
+        st.builds("[{}, {}]".format, inner, inner),
+        st.builds("{{{} => {}}}".format, _names, inner),
+        st.builds("{{{} => {}, {} => {}}}".format, _names, inner, inner, inner),
+        st.builds("({}).{}()".format, inner, _no_arguments),
+        st.builds("({})?.{}()".format, inner, _no_arguments),
+        st.builds("({}).{}({})".format, inner, _one_argument, inner),
+        st.builds("({}).{}({}, {})".format, inner, _two_arguments, inner, inner),
+        st.builds("{}({})".format, _functions, inner),
+        st.builds("{}({}, {})".format, _functions, inner, inner),
+        st.builds("switch({} => {}, {} => {})".format, inner, inner, inner, inner),
+    )
+
+
+_expressions = st.recursive(_atoms, _compounds, max_leaves=8)
+
+
+@settings(max_examples=400, deadline=None)
+@given(_expressions)
+def test_where_compiled_code_succeeds_it_gives_what_the_library_gives(source: str) -> None:
+    for finish in (frozen, as_text):
+        compiled, library = compiled_and_library(source, finish)
+        if compiled is not None and compiled[0] == "value":
+            assert compiled == library
+
+
+@settings(max_examples=100, deadline=None)
+@given(_expressions)
+def test_an_evaluation_as_a_whole_gives_the_librarys_value_or_error(source: str) -> None:
+    library = outcome(
+        lambda evaluation: frozen(yaql_engine.evaluate(yaql_engine.parse(source), evaluation), evaluation)
+    )
+    try:
+        whole = "value", repr(evaluate(f"<% {source} %>", scope(), Budget(items=10_000)))
+    except EvaluationError as error:
+        prefix = f"Can not evaluate YAQL expression [expression={source}, error="
+        assert error.message.startswith(prefix)
+        whole = "error", error.message.removeprefix(prefix).removesuffix("]")
+        library = "error", str(library[1]).partition(": ")[2]
+
+    assert whole == library
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "true + 1",
+        "true < 2",
+        "$.l[true]",
+        "'a' * 2",
+        "$.d.where($)",
+        "$.l.where($ > 1)[0]",
+        "'s'.contains(s)",
+        "1 in 'a1'",
+        "null + 1",
+        "[1] < [2]",
+        "let(x => 1) -> $x",
+        "nope()",
+        "$.l.nope()",
+    ],
+)
+def test_what_compiled_code_does_not_know_is_left_to_the_library(source: str) -> None:
+    compiled, _ = compiled_and_library(source, frozen)
+
+    assert compiled is None or compiled[0] == "error"
