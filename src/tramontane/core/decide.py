@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 from tramontane.core import operations, reports, workflow
+from tramontane.core.children import complete_action
 from tramontane.core.creation import create_execution
 from tramontane.core.decision import Decision, Env, Needs, StartRequest
 from tramontane.core.draft import Draft, NeedsData, Work
@@ -42,6 +43,7 @@ from tramontane.core.items import start_items
 from tramontane.core.joins import evaluate_join
 from tramontane.core.memory import ExecutionState
 from tramontane.core.starting import start_task
+from tramontane.core.state import ActionExecution
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.values import EMPTY
 
@@ -130,9 +132,16 @@ def _check(draft: Draft, _: str) -> None:
     workflow.check_completion(draft)
 
 
+def _take_result(draft: Draft, action_id: str) -> None:
+    action, result = draft.child(action_id), draft.take_result(action_id)
+    if isinstance(action, ActionExecution) and not action.is_completed:
+        complete_action(draft, action, result)
+
+
 _WORK: dict[Work, Callable[[Draft, str], Any]] = {
     "start": start_task,
     "items": start_items,
+    "result": _take_result,
     "join": evaluate_join,
     "check": _check,
 }

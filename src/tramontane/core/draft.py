@@ -31,12 +31,14 @@ from tramontane.core.state import (
 )
 from tramontane.expressions.api import Interrupt
 from tramontane.lang.spec import TaskSpec, WorkflowSpec
+from tramontane.results import Result
 from tramontane.values import FrozenDict
 
 SECOND = 1_000_000
 
-Work = Literal["start", "items", "join", "check"]
-"""Kinds of queued work: begin a task, start further items, evaluate a join, see whether all is done."""
+Work = Literal["start", "items", "result", "join", "check"]
+"""Kinds of queued work: begin a task, start further items, take a result that the engine itself has
+computed, evaluate a join, see whether all is done."""
 
 
 class NeedsData(Interrupt):
@@ -68,6 +70,8 @@ class Draft:
         self._progress: dict[str, Progress] = {}
         self._queue: deque[tuple[Work, str]] = deque()
         self._queued: set[tuple[Work, str]] = set()
+        self._results: dict[str, Result] = {}
+        self._is_cut = False
         self.steps = 0
 
     # -- the queue ------------------------------------------------------------------------
@@ -79,17 +83,34 @@ class Draft:
             self._queued.add(item)
             self._queue.append(item)
 
+    def take_later(self, action_id: str, result: Result) -> None:
+        """Queue the result of an action that the engine has settled: tasks that were created
+        together all start before the first of them completes."""
+        self._results[action_id] = result
+        self.later("result", action_id)
+
+    def take_result(self, action_id: str) -> Result:
+        return self._results.pop(action_id)
+
     def next_work(self) -> tuple[Work, str] | None:
-        """Take the next piece of queued work, unless the budget of this decision is used up."""
-        if not self._queue:
-            return None
-        if self.steps >= self.env.max_steps:
+        """Take the next piece of queued work.
+
+        When the budget is used up only results are left to be taken, since no record holds them;
+        all other work is found again by a ``Continued`` event.
+        """
+        while self._queue:
+            item = self._queue.popleft()
+            self._queued.discard(item)
+            if item[0] == "result":
+                return item
+            if self.steps < self.env.max_steps:
+                self.steps += 1
+                return item
+            self._is_cut = True
+        if self._is_cut:
+            self._is_cut = False
             self.commands.append(Continue())
-            return None
-        item = self._queue.popleft()
-        self._queued.discard(item)
-        self.steps += 1
-        return item
+        return None
 
     @property
     def steps_left(self) -> int:

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from tramontane.core import policies, workflow
 from tramontane.core.adhoc import ActionProblem, ResolvedAction, resolve
-from tramontane.core.children import complete_action
 from tramontane.core.commands import RunAction, StartSubWorkflow
 from tramontane.core.completion import complete_task, fail_start, with_entry
 from tramontane.core.creation import create_execution
@@ -30,10 +29,7 @@ NOOP = "std.noop"
 def start_task(draft: Draft, task_id: str) -> None:
     """Begin a task, or go on with one whose delay is over, unless the workflow is paused or final."""
     task = draft.task(task_id)
-    execution = draft.execution
-    if task.is_completed or execution.state == PAUSED:
-        return
-    if execution.is_completed and not task.outlives_end:
+    if task.is_completed or _is_held(draft.execution, task):
         return
     try:
         match task.phase:
@@ -47,10 +43,20 @@ def start_task(draft: Draft, task_id: str) -> None:
         fail_start(draft, draft.task(task_id), error)
 
 
+def _is_held(execution: Execution, task: Task) -> bool:
+    """In a paused workflow nothing starts until the resume, in a final one nothing ever; what stood
+    before the command that paused or ended it does."""
+    if execution.state == PAUSED:
+        return not (task.outlives_end and task.phase == "new")
+    return execution.is_completed and not task.outlives_end
+
+
 def _begin(draft: Draft, task: Task, paused: bool = False) -> None:
     """Apply the before-policies; ``paused``: pause-before has done its part already."""
     spec = draft.task_spec(task)
     values = policies.before_policies(draft, task, spec.policies)
+    if task.outlives_end and not draft.execution.is_completed:
+        task = draft.update_task(task, outlives_end=False)
     if values.pause and not paused and not draft.execution.is_completed:
         draft.update_task(task, state=IDLE, state_info=PAUSED_BEFORE, phase="held")
         workflow.pause(draft, None)
@@ -236,7 +242,7 @@ def launch_child(draft: Draft, task: Task, index: int, prepared: Prepared) -> No
     settled = None if dry_run else resolved.info.settle(resolved.input, action.id)
     if settled is not None:
         draft.put_child(action)
-        complete_action(draft, action, settled)
+        draft.take_later(action.id, settled)
         return
     limit = spec.policies.timeout
     seconds = policies.timeout(draft, task, spec.policies) if limit is not None else 0

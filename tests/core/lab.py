@@ -1,0 +1,105 @@
+"""How tests of the engine run workflows: in a world of their own, with two scripted actions.
+
+``job`` takes any input and gives what the script says, ``ajob`` is asynchronous.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from textwrap import dedent
+from typing import Any
+
+from tramontane.actions.pack import standard_registry
+from tramontane.core.decision import CoreSettings
+from tramontane.rehearsal import FakeAction, Run, World
+from tramontane.rehearsal.queues import Choice, oldest
+from tramontane.rehearsal.script import Scripted
+
+REGISTRY = standard_registry(plugins=[])
+FAKES = (FakeAction("job"), FakeAction("ajob", is_sync=False))
+
+
+def document(text: str) -> str:
+    """Complete the text of workflows to a document; a task written ``name: {}`` does nothing."""
+    return "version: '2.0'\n" + re.sub(r"(\w): \{\}", r"\1: {description: does nothing}", dedent(text))
+
+
+def world(
+    text: str,
+    script: Mapping[str, Scripted] | None = None,
+    *,
+    environments: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: CoreSettings | None = None,
+    max_steps: int = 500,
+    choose: Choice = oldest,
+) -> World:
+    """Make a world that knows the workflows of ``text`` (a document without its version)."""
+    return World(
+        document(text),
+        script=script,
+        registry=REGISTRY,
+        fakes=FAKES,
+        environments=environments,
+        settings=settings,
+        max_steps=max_steps,
+        settles=True,
+        choose=choose,
+    )
+
+
+def begin(
+    text: str,
+    input: Mapping[str, Any] | None = None,
+    script: Mapping[str, Scripted] | None = None,
+    *,
+    env: Any = None,
+    settings: CoreSettings | None = None,
+    max_steps: int = 500,
+    environments: Mapping[str, Mapping[str, Any]] | None = None,
+    **params: Any,
+) -> Run:
+    """Start workflow ``wf`` of ``text`` and do what is to be done at once, without letting time pass."""
+    made = world(text, script, settings=settings, max_steps=max_steps, environments=environments)
+    run = made.start("wf", input, env=env, **params)
+    made.settle()
+    return run
+
+
+def play(
+    text: str,
+    input: Mapping[str, Any] | None = None,
+    script: Mapping[str, Scripted] | None = None,
+    *,
+    env: Any = None,
+    settings: CoreSettings | None = None,
+    max_steps: int = 500,
+    environments: Mapping[str, Mapping[str, Any]] | None = None,
+    **params: Any,
+) -> Run:
+    """Start workflow ``wf`` of ``text`` and let it go on until nothing happens by itself."""
+    run = begin(
+        text,
+        input,
+        script,
+        env=env,
+        settings=settings,
+        max_steps=max_steps,
+        environments=environments,
+        **params,
+    )
+    run.world.run()
+    return run
+
+
+def events_of(run: Run, task: str) -> list[tuple[str, str]]:
+    """Return (task name, event) of what triggered a task."""
+    names = {each.id: each.name for each in run.all_tasks()}
+    context = run.task(task).runtime_context
+    return [(names[entry["task_id"]], entry["event"]) for entry in context.get("triggered_by", ())]
+
+
+def second(run: Run, moment: int | None) -> float:
+    """Return a moment as seconds since the execution was created."""
+    assert moment is not None
+    return (moment - run.execution.created_at) / 1e6
