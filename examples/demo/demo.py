@@ -19,8 +19,8 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.json import JSON
-
 from sources import serve_sources
+
 from tramontane.cli.rest import RestClient, RestError, connect
 from tramontane.cli.view import open_view
 from tramontane.cli.watch import Watch
@@ -63,8 +63,12 @@ async def _ready(process: asyncio.subprocess.Process, log: Path) -> str:
         line = (await process.stdout.readline()).decode()
     found = _READY.search(line)
     if found is None:
-        raise DemoError(f"The service didn't start. It said:\n{line}{log.read_text(errors='replace')}")
+        raise DemoError(f"The service didn't start. It said:\n{line}{_read(log)}")
     return found.group()
+
+
+def _read(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

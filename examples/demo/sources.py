@@ -33,7 +33,9 @@ class Sources:
             case ["stock", product]:
                 return 200, {"product": product, "on_hand": 25}
             case ["weather"]:
-                return 200, {"days": [{"day": day, "rain_mm": rain} for day, rain in enumerate((0, 4, 7, 1, 3))]}
+                return 200, {
+                    "days": [{"day": day, "rain_mm": rain} for day, rain in enumerate((0, 4, 7, 1, 3))]
+                }
             case ["offers", supplier, product] if supplier in _OFFERS:
                 return 200, {"supplier": supplier, "product": product, "price": _OFFERS[supplier]}
             case ["rate"]:

@@ -128,8 +128,7 @@ def test_leaves_use_the_standard_library_and_their_few_libraries_only(
     foreign = [
         str(found)
         for found in all_imports()
-        if found.part in LEAVES
-        and found.module.split(".")[0] not in stdlib | LEAF_LIBRARIES | {"tramontane"}
+        if found.part in LEAVES and found.module.split(".")[0] not in stdlib | LEAF_LIBRARIES | {"tramontane"}
     ]
     assert foreign == []
 
@@ -143,9 +142,23 @@ def test_functions_import_optional_dependencies_only() -> None:
     assert inner == []
 
 
-def test_the_core_and_the_language_do_no_input_or_output() -> None:
-    outside = {"aiohttp", "aiosqlite", "asyncio", "asyncpg", "logging", "os", "random", "socket", "sqlalchemy",
-               "sqlite3", "subprocess", "threading", "time", "uuid"}  # fmt: skip
+def test_the_core_does_no_input_or_output() -> None:
+    outside = {
+        "aiohttp",
+        "aiosqlite",
+        "asyncio",
+        "asyncpg",
+        "logging",
+        "os",
+        "random",
+        "socket",
+        "sqlalchemy",
+        "sqlite3",
+        "subprocess",
+        "threading",
+        "time",
+        "uuid",
+    }
     found = [
         str(entry)
         for entry in all_imports()

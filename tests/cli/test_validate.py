@@ -62,7 +62,9 @@ def test_an_error_shows_place_line_mark_and_a_guess_of_what_was_meant(write: Wri
 
 def test_all_problems_of_a_file_are_shown_in_the_order_of_the_text(write: Write) -> None:
     result = validate(write(MISSPELT + "      on-success: nowhere\n"))
-    places = [line.split(": ")[0].rsplit(":", 2)[1] for line in result.output.splitlines() if ": error:" in line]
+    places = [
+        line.split(": ")[0].rsplit(":", 2)[1] for line in result.output.splitlines() if ": error:" in line
+    ]
     assert places == ["5", "6"]
 
 
@@ -93,7 +95,12 @@ def test_json_has_every_finding_with_its_place(write: Write) -> None:
     found = json.loads(result.output)
     assert found["valid"] is False
     (file,) = found["files"]
-    assert (file["file"], file["kind"], file["valid"], file["workflows"]) == (str(path), "workflows", False, [])
+    assert (file["file"], file["kind"], file["valid"], file["workflows"]) == (
+        str(path),
+        "workflows",
+        False,
+        [],
+    )
     (problem,) = file["problems"]
     assert (problem["severity"], problem["line"], problem["column"]) == ("error", 5, 7)
     assert problem["path"] == "greet.tasks.say.actoin"
@@ -128,7 +135,9 @@ def test_bytes_that_are_no_text_are_refused_with_their_place(write: Write) -> No
 def test_a_file_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
     result = validate(tmp_path / "nothing.yaml")
     assert result.exit_code == 1
-    assert result.output.splitlines() == [f"Error: {tmp_path / 'nothing.yaml'} can't be read: No such file or directory"]
+    assert result.output.splitlines() == [
+        f"Error: {tmp_path / 'nothing.yaml'} can't be read: No such file or directory"
+    ]
 
 
 @pytest.mark.parametrize(

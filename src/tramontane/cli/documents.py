@@ -70,7 +70,9 @@ def _looks_like_workbook(root: Mapping[str, Any]) -> bool:
         return bool(sections) or set(root) <= {"version", "name", "description", "tags"}
     return any(
         isinstance(section, Mapping)
-        and any(isinstance(member, Mapping) and {"tasks", "base"} & set(member) for member in section.values())
+        and any(
+            isinstance(member, Mapping) and {"tasks", "base"} & set(member) for member in section.values()
+        )
         for section in sections
     )
 

@@ -107,7 +107,9 @@ async def connect(url: str) -> AsyncIterator[RestClient]:
     """Talk to the service at ``url`` (without ``/v2``)."""
     async with aiohttp.ClientSession(url) as session:
 
-        async def send(method: str, target: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        async def send(
+            method: str, target: str, headers: Mapping[str, str], body: bytes
+        ) -> tuple[int, bytes]:
             async with session.request(method, target, headers=headers, data=body or None) as answer:
                 return answer.status, await answer.read()
 

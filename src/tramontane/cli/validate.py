@@ -40,8 +40,12 @@ class Checked:
 
 
 @click.command("validate")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(dir_okay=False, allow_dash=True))
-@click.option("--kind", type=click.Choice(KINDS), help="Kind of document; guessed from its shape if not given.")
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(dir_okay=False, allow_dash=True)
+)
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="Kind of document; guessed from its shape if not given."
+)
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(files: tuple[str, ...], kind: Kind | None, strict: bool, as_json: bool) -> None:

@@ -72,7 +72,10 @@ class LiveView:
         hidden = len(snapshot.steps) - len(steps)
         failures = [Text(f"{step.path}: {_shorten(step.info)}", style="red") for step in failed(snapshot)]
         title = Text.assemble(
-            (snapshot.name, "bold"), " ", (snapshot.state, _style(snapshot.state)), f" {snapshot.seconds:.1f}s"
+            (snapshot.name, "bold"),
+            " ",
+            (snapshot.state, _style(snapshot.state)),
+            f" {snapshot.seconds:.1f}s",
         )
         more = [Text(f"… and {hidden} more tasks", style="dim")] if hidden else []
         return Group(title, table, *more, *failures)
@@ -117,7 +120,9 @@ class LineView:
 
 def open_view(console: Console) -> LiveView | LineView:
     """Choose the view that fits where ``console`` writes to."""
-    return LiveView(console) if console.is_terminal else LineView(lambda line: console.print(line, markup=False))
+    return (
+        LiveView(console) if console.is_terminal else LineView(lambda line: console.print(line, markup=False))
+    )
 
 
 def failed(snapshot: Snapshot) -> list[Step]:

@@ -79,7 +79,9 @@ class Watch:
         root = report["root_workflow_execution"]
         await self._count_items(root)
         seconds = self._seconds(root["id"], root["state"])
-        return Snapshot(root["name"], root["state"], _text(root["state_info"]), seconds, tuple(self._steps(root)))
+        return Snapshot(
+            root["name"], root["state"], _text(root["state_info"]), seconds, tuple(self._steps(root))
+        )
 
     async def _count_items(self, execution: dict[str, Any]) -> None:
         """Learn how many items each ``with-items`` task has, once per task."""
@@ -112,7 +114,7 @@ class Watch:
             yield from self._called(task, depth + 1, here)
 
     def _called(self, task: dict[str, Any], depth: int, path: str) -> Iterator[Step]:
-        """Yield what a task called: a single sub-workflow's tasks right below it, several with a line each."""
+        """Yield what a task called: one sub-workflow's tasks right below, several with a line each."""
         children = task["workflow_executions"]
         if len(children) == 1:
             yield from self._steps(children[0], depth, f"{path}/")
@@ -140,10 +142,7 @@ class Watch:
     def _seconds(self, identifier: str, state: str) -> float:
         now = time.monotonic()
         begun, ended = self._spans.get(identifier, (self._begun if not self._spans else now, None))
-        if is_completed(state):
-            ended = ended if ended is not None else now
-        else:
-            ended = None
+        ended = (now if ended is None else ended) if is_completed(state) else None
         self._spans[identifier] = (begun, ended)
         return (now if ended is None else ended) - begun
 
