@@ -1,5 +1,6 @@
 """What the list and the single read of every resource have in common."""
 
+# ruff: noqa: ARG001 (handlers have one signature, whatever they need of it)
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -84,7 +85,9 @@ def chosen_fields(kind: ListKind, given: str | None) -> tuple[tuple[Field, ...],
     for name in names:
         if name not in allowed:
             raise BadRequestError(f"Unknown field '{name}'. Allowed fields: {', '.join(allowed)}.")
-    wanted = dict.fromkeys(("id", *names, *(more for name in names for more in kind.shown_with.get(name, ()))))
+    wanted = dict.fromkeys(
+        ("id", *names, *(more for name in names for more in kind.shown_with.get(name, ())))
+    )
     return tuple(columns[name] for name in wanted if name in columns), frozenset(wanted)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from tramontane.actions.registry import Registry
 from tramontane.api.settings import ApiSettings
 from tramontane.auth import Authenticator, NoAuthentication, PolicyRules, Rules
+from tramontane.clock import Clock, SystemClock
 from tramontane.service.services import Services
 from tramontane.store.reads.objects import Reader
 
@@ -26,7 +26,12 @@ class Api:
 
     reader: Reader
     services: Services
-    settings: ApiSettings = ApiSettings()
+    settings: ApiSettings = field(default_factory=ApiSettings)
     authenticator: Authenticator = field(default_factory=NoAuthentication)
     rules: Rules = field(default_factory=PolicyRules)
     readiness: Readiness = _always_ready
+    clock: Clock = field(default_factory=SystemClock)
+
+    def now(self) -> int:
+        """The present, in microseconds since 1970 UTC."""
+        return int(self.clock.now().timestamp() * 1_000_000)

@@ -67,7 +67,9 @@ def no_content() -> Response:
     return Response(status_code=204)
 
 
-def page(collection: str, items: Sequence[Mapping[str, Any]], link: str | None, total: int | None) -> Response:
+def page(
+    collection: str, items: Sequence[Mapping[str, Any]], link: str | None, total: int | None
+) -> Response:
     """Write one page of a list; ``next`` and ``total`` appear only when they have something to say."""
     body: dict[str, Any] = {collection: items}
     if link is not None:

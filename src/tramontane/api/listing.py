@@ -24,9 +24,10 @@ class ListKind:
     """What a list endpoint takes beside the common parameters.
 
     ``collection`` is what the items are called in the answer, and where links to further pages point.
-    ``without`` names fields that can't be filtered by here. ``switches`` are further boolean parameters. ``guarded`` names parameters whose use wants a rule of
-    the policy. ``shown_with`` adds fields to a requested one. ``absent`` fields may be asked for and
-    are left out of the items; ``computed`` ones the handler adds itself.
+    ``switches`` are further boolean parameters. ``guarded`` names parameters whose use wants a rule of
+    the policy. ``shown_with`` adds fields to a requested one. ``absent`` fields may be asked for and are
+    left out of the items; ``computed`` ones the handler adds itself. ``without`` names fields that
+    can't be filtered by here.
     """
 
     resource: Resource
@@ -65,7 +66,9 @@ class ListRequest:
     used: frozenset[str]
 
 
-def parse(kind: ListKind, given: Mapping[str, str], max_limit: int, fixed: Iterable[Condition] = ()) -> ListRequest:
+def parse(
+    kind: ListKind, given: Mapping[str, str], max_limit: int, fixed: Iterable[Condition] = ()
+) -> ListRequest:
     """Read the parameters of a list.
 
     ``fixed`` conditions come from the path; they show in the link as filters.
@@ -178,7 +181,9 @@ def _nulls(kind: ListKind, given: Mapping[str, str]) -> list[Field]:
     for name in names:
         item = kind.resource.by_name.get(name)
         if item is None or name == "id":
-            raise BadRequestError(f"'nulls' can't name '{name}': there is no such attribute that may be null.")
+            raise BadRequestError(
+                f"'nulls' can't name '{name}': there is no such attribute that may be null."
+            )
         found.append(item)
     return found
 
@@ -257,8 +262,14 @@ _Reader = Callable[[str, str], tuple[Any, ...]]
 _READERS: Final[dict[str, tuple[tuple[str, ...], _Reader]]] = {
     "uuid": (OPERATORS, _read_uuid),
     "bool": (_EQUALITIES, _read_boolean),
-    "int": (tuple(item for item in OPERATORS if item != "has"), lambda name, text: (whole_number(name, text),)),
-    "time": (tuple(item for item in OPERATORS if item != "has"), lambda name, text: (times.read(name, text),)),
+    "int": (
+        tuple(item for item in OPERATORS if item != "has"),
+        lambda name, text: (whole_number(name, text),),
+    ),
+    "time": (
+        tuple(item for item in OPERATORS if item != "has"),
+        lambda name, text: (times.read(name, text),),
+    ),
     "json": (("eq", "neq"), _read_document),
 }
 

@@ -22,7 +22,18 @@ class Request:
     is authenticated. Header names are lower case; of a repeated header the last value counts.
     """
 
-    __slots__ = ("_query", "_receive", "arguments", "base_url", "caller", "headers", "id", "max_body", "method", "scope")
+    __slots__ = (
+        "_query",
+        "_receive",
+        "arguments",
+        "base_url",
+        "caller",
+        "headers",
+        "id",
+        "max_body",
+        "method",
+        "scope",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, request_id: str, max_body: int) -> None:
         self.scope = scope
@@ -114,7 +125,7 @@ def path_segments(scope: Scope) -> list[str]:
     else:
         path = decoded = scope["path"]
     if root and decoded.startswith(root):
-        path = decoded[len(root):] if raw is None else _strip_root(path, root)
+        path = decoded[len(root) :] if raw is None else _strip_root(path, root)
     parts = path.split("/")[1:]
     if parts and parts[-1] == "":
         parts.pop()

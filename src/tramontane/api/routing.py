@@ -80,7 +80,9 @@ class Router:
         endpoint = node.methods.get(method)
         if endpoint is None:
             allowed = ", ".join(sorted(node.methods))
-            raise HttpError(405, f"The method {method} isn't allowed here; allowed: {allowed}.", {"Allow": allowed})
+            raise HttpError(
+                405, f"The method {method} isn't allowed here; allowed: {allowed}.", {"Allow": allowed}
+            )
         return endpoint, arguments
 
 

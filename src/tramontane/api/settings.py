@@ -1,4 +1,7 @@
-"""What an operator may change about the API (configuration specification, sections [api], [cors], [healthcheck])."""
+"""What an operator may change about the API.
+
+Source: configuration specification, sections [api], [cors], [healthcheck].
+"""
 
 from __future__ import annotations
 

@@ -11,9 +11,7 @@ from tramontane.errors import BadRequestError
 _EPOCH: Final = dt.datetime(1970, 1, 1)
 _SECOND: Final = 1_000_000
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
-_FORM: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|\+00:00)?)?", re.ASCII
-)
+_FORM: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|\+00:00)?)?", re.ASCII)
 
 
 def shown(micros: int | None) -> str | None:

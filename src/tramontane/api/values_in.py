@@ -1,5 +1,9 @@
-"""Values of requests: JSON bodies and URL parameters, checked and converted (REST specification, section 4.1)."""
+"""Values of requests: JSON bodies and URL parameters, checked and converted.
 
+Source: REST specification, section 4.1.
+"""
+
+# ruff: noqa: ARG001 (converters have one signature)
 from __future__ import annotations
 
 import uuid
@@ -59,7 +63,9 @@ def json_object(name: str, value: Any) -> values.FrozenDict | None:
     if isinstance(value, str):
         value = _decoded(name, value)
     if not isinstance(value, dict):
-        raise BadRequestError(f"'{name}' must be a JSON object or a text that holds one, not {json_type(value)}.")
+        raise BadRequestError(
+            f"'{name}' must be a JSON object or a text that holds one, not {json_type(value)}."
+        )
     frozen: values.FrozenDict = values.freeze(value)
     return frozen
 

@@ -1,7 +1,7 @@
 """Who is calling, and what they may do."""
 
-from tramontane.auth.caller import DEFAULT_PROJECT, Caller
 from tramontane.auth.authenticator import Authenticator, NoAuthentication, NotAuthenticatedError
+from tramontane.auth.caller import DEFAULT_PROJECT, Caller
 from tramontane.auth.policy import PolicyRules, Rules
 
 __all__ = [

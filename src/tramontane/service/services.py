@@ -8,26 +8,26 @@ their commit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
+from tramontane.actions.registry import Registry
 from tramontane.core.state import ActionExecution, Execution, Json
 from tramontane.results import Result
+from tramontane.service.actions import Actions
 from tramontane.service.caller import Caller
+from tramontane.service.checking import Checker
+from tramontane.service.definitions import Workflows
+from tramontane.service.environments import Environments
+from tramontane.service.workbooks import Workbooks
 from tramontane.values import EMPTY, FrozenDict
-
-if TYPE_CHECKING:
-    from tramontane.service.actions import Actions
-    from tramontane.service.definitions import Workflows
-    from tramontane.service.environments import Environments
-    from tramontane.service.workbooks import Workbooks
 
 
 @dataclass(frozen=True, slots=True)
 class StartOrder:
     """A start as asked for over the API (REST endpoints, section 7, "start").
 
-    ``workflow`` is an id or a name, in ``namespace`` (None: not given). None of ``workflow``: the source's. ``input``
-    and ``params`` None: not given. ``execution_id``: the caller's own choice, never empty.
+    ``workflow`` is an id or a name, in ``namespace`` (None: not given); without one it is the source's.
+    ``input`` and ``params`` None: not given. ``execution_id``: the caller's own choice, never empty.
     """
 
     workflow: str | None
@@ -118,8 +118,10 @@ class ActionExecutions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All use cases that the API calls."""
+    """All use cases that the API calls, and the two helpers that it shares with them."""
 
+    checker: Checker
+    registry: Registry
     workflows: Workflows
     workbooks: Workbooks
     actions: Actions

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
-from tramontane import values
 from tramontane.api.collections import chosen_fields, encoded, list_objects
 from tramontane.api.context import Api
 from tramontane.api.encoding import answer, no_content
 from tramontane.api.handlers.results import add_results
 from tramontane.api.kinds import EXECUTION_LIST, EXECUTION_TASK_LIST
 from tramontane.api.listing import read_condition
-from tramontane.api.media import read_object
+from tramontane.api.media import json_type, read_object
+from tramontane.api.records import execution_data, started_data
 from tramontane.api.request import Request
-from tramontane.api.times import shown
 from tramontane.api.values_in import (
     Converter,
     anything,
@@ -26,14 +25,13 @@ from tramontane.api.values_in import (
     require_uuid,
     short_text,
     text,
-    whole_number,
 )
-from tramontane.core.state import Execution
 from tramontane.errors import BadRequestError
-from tramontane.service.executions import ExecutionChange, StartOrder
+from tramontane.service.services import ExecutionChange, StartOrder
+from tramontane.states import COMPLETED
 from tramontane.store.reads.objects import read_by_id
 from tramontane.store.reads.resources import EXECUTIONS, TASKS
-from tramontane.store.reads.trees import read_branches
+from tramontane.values import FrozenDict
 
 _START: Final[dict[str, Converter]] = {
     "id": short_text(36),
@@ -60,3 +58,138 @@ _START: Final[dict[str, Converter]] = {
         anything,
     ),
 }
+
+_CHANGE: Final[dict[str, Converter]] = {
+    **dict.fromkeys(_START, anything),
+    "state": text,
+    "state_info": text,
+    "description": short_text(255),
+    "params": json_object,
+    "project_id": read_only,
+}
+_STATES: Final = ("RUNNING", "PAUSED", "SUCCESS", "ERROR", "CANCELLED")
+_WITHOUT_GLOBALS: Final = tuple(item for item in EXECUTIONS.fields if item.name != "published_global")
+_STATE: Final = (EXECUTIONS.by_name["state"],)
+
+
+async def list_executions(api: Api, request: Request) -> Response:
+    return await list_objects(api, request, EXECUTION_LIST)
+
+
+async def show_execution(api: Api, request: Request) -> Response:
+    """Show one execution; with ``wait`` as soon as it is completed, or when those seconds are over."""
+    given = request.allow_parameters("fields", "wait")
+    fields, _ = chosen_fields(EXECUTION_LIST, given.get("fields"))
+    execution_id = request.arguments["id"]
+    seconds = _seconds(api, given.get("wait"))
+    if seconds:
+        (state,) = await read_by_id(api.reader, EXECUTIONS, _STATE, execution_id, request.caller)
+        if state not in COMPLETED:
+            await api.services.executions.wait(execution_id, seconds)
+    return answer(
+        encoded(fields, await read_by_id(api.reader, EXECUTIONS, fields, execution_id, request.caller))
+    )
+
+
+def _seconds(api: Api, given: str | None) -> float:
+    """How long a caller wants to wait, cut to what the server allows."""
+    if given is None:
+        return 0.0
+    try:
+        seconds = float(given)
+    except ValueError:
+        raise BadRequestError(f"'wait' must be a number of seconds, not '{given}'.") from None
+    if not 0 <= seconds < float("inf"):
+        raise BadRequestError(f"'wait' must be a number of seconds from 0 on, not '{given}'.")
+    return min(seconds, api.settings.max_wait_seconds)
+
+
+async def start_execution(api: Api, request: Request) -> Response:
+    """Start a workflow; with ``wait`` the answer comes when it is completed, or after those seconds."""
+    given = request.allow_parameters("wait")
+    seconds = _seconds(api, given.get("wait"))
+    body = checked(read_object(request.headers, await request.body()), _START)
+    workflow = body.get("workflow_id") or body.get("workflow_name")
+    source = body.get("source_execution_id") or None
+    if not workflow and not source:
+        raise BadRequestError(
+            "Workflow ID or workflow name must be provided. Workflow namespace is recommended."
+        )
+    order = StartOrder(
+        # A name beside a source doesn't change which workflow runs.
+        workflow=body.get("workflow_id") or (None if source else body.get("workflow_name")) or None,
+        namespace=body.get("workflow_namespace"),
+        input=body.get("input"),
+        params=body.get("params"),
+        description=body.get("description", ""),
+        execution_id=body.get("id") or None,
+        source_id=source,
+    )
+    started = await api.services.executions.start(request.caller, order)
+    if not started.is_new:
+        row = await read_by_id(api.reader, EXECUTIONS, _WITHOUT_GLOBALS, started.execution.id, request.caller)
+        return answer(encoded(_WITHOUT_GLOBALS, row), 201)
+    if seconds:
+        await api.services.executions.wait(started.execution.id, seconds)
+        row = await read_by_id(api.reader, EXECUTIONS, _WITHOUT_GLOBALS, started.execution.id, request.caller)
+        return answer(encoded(_WITHOUT_GLOBALS, row), 201)
+    return answer(started_data(started.execution), 201)
+
+
+async def change_execution(api: Api, request: Request) -> Response:
+    """Change state, description or environment; the checks come in the order of the specification."""
+    request.allow_parameters()
+    raw = read_object(request.headers, await request.body())
+    execution_id = request.arguments["id"]
+    await read_by_id(api.reader, EXECUTIONS, _STATE, execution_id, request.caller)
+    body = checked(raw, _CHANGE)
+    params = body.get("params") or FrozenDict()
+    change = ExecutionChange(
+        state=body.get("state") or None,
+        state_info=body.get("state_info"),
+        description=body.get("description") or None,
+        env=_env(params),
+        recursive=bool(params.get("recursive_terminate")),
+        force=bool(params.get("force_cancel")),
+    )
+    _check_change(change)
+    return answer(execution_data(await api.services.executions.change(request.caller, execution_id, change)))
+
+
+def _env(params: FrozenDict) -> FrozenDict | None:
+    env = params.get("env")
+    if not env:
+        return None
+    if not isinstance(env, FrozenDict):
+        raise BadRequestError(f"'params.env' must be an object, not {json_type(env)}.")
+    return env
+
+
+def _check_change(change: ExecutionChange) -> None:
+    if change.state is None and change.description is None and change.env is None:
+        raise BadRequestError("The property state, description, or env is not provided for update.")
+    if change.state is None:
+        return
+    if change.description is not None:
+        raise BadRequestError("The description must be updated separately from state.")
+    if change.env is not None and change.state != "RUNNING":
+        raise BadRequestError("The env can only be changed together with the state RUNNING, or alone.")
+    if change.state not in _STATES:
+        raise BadRequestError(
+            f"Cannot change state to {change.state}. Allowed states are: {', '.join(_STATES)}."
+        )
+
+
+async def delete_execution(api: Api, request: Request) -> Response:
+    force = flag("force", request.allow_parameters("force").get("force", ""))
+    execution_id = request.arguments["id"]
+    await read_by_id(api.reader, EXECUTIONS, _STATE, execution_id, request.caller)
+    await api.services.executions.delete(request.caller, execution_id, force)
+    return no_content()
+
+
+async def list_execution_tasks(api: Api, request: Request) -> Response:
+    execution_id = require_uuid("id", request.arguments["id"])
+    await read_by_id(api.reader, EXECUTIONS, _STATE, execution_id, request.caller)
+    fixed = read_condition(TASKS.by_name["workflow_execution_id"], execution_id)
+    return await list_objects(api, request, EXECUTION_TASK_LIST, fixed=(fixed,), finish=add_results)

@@ -1,5 +1,6 @@
 """Versions, build information, and how the node is (REST endpoints, section 1)."""
 
+# ruff: noqa: ARG001 (handlers have one signature, whatever they need of it)
 from __future__ import annotations
 
 import asyncio

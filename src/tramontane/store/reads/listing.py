@@ -7,7 +7,8 @@ id is always the last key, so the order is total.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator as operators
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -76,24 +77,27 @@ def _plain_clause(
     column: ColumnElement[Any], operator: Operator, values: tuple[Any, ...]
 ) -> ColumnElement[bool]:
     match operator:
-        case "eq":
+        case "eq" | "in":
             return column == values[0] if len(values) == 1 else column.in_(values)
-        case "neq":
+        case "neq" | "nin":
             return column != values[0] if len(values) == 1 else column.not_in(values)
-        case "gt":
-            return column > values[0]
-        case "gte":
-            return column >= values[0]
-        case "lt":
-            return column < values[0]
-        case "lte":
-            return column <= values[0]
-        case "in":
-            return column.in_(values)
-        case "nin":
-            return and_(column.not_in(values), column.is_not(None))
         case "has":
             return contains(column, literal(values[0]))
+        case _:
+            return _compared(column, operator, values[0])
+
+
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "gt": operators.gt,
+    "gte": operators.ge,
+    "lt": operators.lt,
+    "lte": operators.le,
+}
+
+
+def _compared(column: ColumnElement[Any], operator: str, value: Any) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = _COMPARISONS[operator](column, value)
+    return found
 
 
 def _time_clause(condition: Condition) -> ColumnElement[bool]:
@@ -111,13 +115,13 @@ def _time_clause(condition: Condition) -> ColumnElement[bool]:
     at_or_after = this_second if moment == this_second else next_second
     match condition.operator:
         case "gt":
-            return column >= next_second
+            return _compared(column, "gte", next_second)
         case "gte":
-            return column >= at_or_after
+            return _compared(column, "gte", at_or_after)
         case "lt":
-            return column < at_or_after
+            return _compared(column, "lt", at_or_after)
         case _:
-            return column < next_second
+            return _compared(column, "lt", next_second)
 
 
 def _same_second(column: ColumnElement[Any], moment: int) -> ColumnElement[bool]:
@@ -166,8 +170,8 @@ def _beyond(key: SortKey, value: Any) -> ColumnElement[bool] | None:
     if value is None:
         return None if key.descending else not_(key.field.is_null)
     if not key.descending:
-        return column > value
-    return or_(column < value, key.field.is_null) if key.field.nullable else column < value
+        return _compared(column, "gt", value)
+    return or_(column < value, key.field.is_null) if key.field.nullable else _compared(column, "lt", value)
 
 
 def page_select(

@@ -19,7 +19,7 @@ from tramontane.store.database import Database
 Row = Sequence[Any]
 
 _DIALECTS: Mapping[str, Dialect] = {
-    "sqlite": sqlite.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
+    "sqlite": sqlite.dialect(paramstyle="numeric_dollar"),
     "postgresql": postgresql.dialect(paramstyle="numeric_dollar"),  # type: ignore[no-untyped-call]
 }
 
@@ -35,7 +35,8 @@ class DatabaseReader:
     ) -> Sequence[Row]:
         """Execute a statement and give all rows, values in the order of its columns."""
         async with self._database.read() as connection:
-            return (await connection.execute(statement, parameters)).all()
+            rows: Sequence[Row] = (await connection.execute(statement, parameters)).all()
+        return rows
 
     async def lookup(self, statement: Select[Any], parameters: Mapping[str, Any]) -> Sequence[Row]:
         """Execute a statement that reads few rows by their keys, and is used again and again."""

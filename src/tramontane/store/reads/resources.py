@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, Table, null
 
 from tramontane.store.reads.fields import Field, Resource
 from tramontane.store.schema import (
@@ -179,6 +179,7 @@ ACTION_EXECUTIONS: Final = Resource(
         Field("task_execution_id", _ae.c.task_id, "uuid"),
         _text(_ae, "state"),
         _text(_ae, "state_info", nullable=True),
+        Field("tags", null(), "text", is_filter=False),
         _text(_ae, "name"),
         _text(_ae, "description", nullable=True),
         _text(_ae, "project_id", is_filter=False),

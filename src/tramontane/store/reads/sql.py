@@ -10,7 +10,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class contains(FunctionElement[bool]):  # noqa: N801 (reads as a function)
+class contains(FunctionElement[bool]):
     """Whether the first text holds the second one, letter by letter, case and all."""
 
     type = Boolean()
@@ -29,7 +29,7 @@ def _contains_postgresql(element: contains, compiler: SQLCompiler, **kw: Any) ->
     return f"(strpos({compiler.process(whole, **kw)}, CAST({compiler.process(part, **kw)} AS TEXT)) > 0)"
 
 
-class same_json(FunctionElement[bool]):  # noqa: N801
+class same_json(FunctionElement[bool]):
     """Whether two JSON texts stand for equal documents, whatever the order of their keys."""
 
     type = Boolean()
@@ -64,7 +64,7 @@ _NO_JSONB = r"NaN|Infinity|\\u0000|\\u[dD][89abcdefABCDEF]"
 """What stored texts may hold that PostgreSQL's type refuses; such documents equal none that it takes."""
 
 
-class nulls_lowest(FunctionElement[Any]):  # noqa: N801
+class nulls_lowest(FunctionElement[Any]):
     """A sort key (ascending or descending) in which null comes before everything else."""
 
     inherit_cache = True

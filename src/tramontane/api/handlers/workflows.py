@@ -1,0 +1,75 @@
+"""Workflow definitions (REST endpoints, section 4)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from tramontane.api.collections import chosen_fields, encoded, list_objects
+from tramontane.api.context import Api
+from tramontane.api.definitions import workflow_data
+from tramontane.api.encoding import answer, definition_answer, no_content
+from tramontane.api.handlers import uploads
+from tramontane.api.kinds import WORKFLOW_LIST
+from tramontane.api.request import Request
+from tramontane.api.values_in import is_uuid
+from tramontane.errors import NotFoundError
+from tramontane.store.reads.fields import Field
+from tramontane.store.reads.objects import Row, read_by_id, read_by_name
+from tramontane.store.reads.resources import WORKFLOWS
+
+_RESOURCE: Final = "workflows"
+
+
+async def list_workflows(api: Api, request: Request) -> Response:
+    return await list_objects(api, request, WORKFLOW_LIST)
+
+
+async def show_workflow(api: Api, request: Request) -> Response:
+    given = request.allow_parameters("namespace", "fields")
+    fields, _ = chosen_fields(WORKFLOW_LIST, given.get("fields"))
+    row = await _find(api, request, fields, request.arguments["identifier"], given.get("namespace", ""))
+    return answer(encoded(fields, row))
+
+
+async def _find(
+    api: Api, request: Request, fields: tuple[Field, ...], identifier: str, namespace: str
+) -> Row:
+    """Find a workflow by its id, in whatever namespace, or by its name in exactly this one."""
+    if is_uuid(identifier):
+        try:
+            return await read_by_id(api.reader, WORKFLOWS, fields, identifier, request.caller)
+        except NotFoundError:
+            pass
+    return await read_by_name(api.reader, WORKFLOWS, fields, identifier, namespace, request.caller)
+
+
+async def create_workflows(api: Api, request: Request) -> Response:
+    options = uploads.upload_options(api, request, _RESOURCE)
+    created = await api.services.workflows.create(request.caller, await uploads.document(request), options)
+    items = [workflow_data(row) for row in created.rows]
+    return definition_answer(uploads.warned({"workflows": items}, created.warnings), 201)
+
+
+async def update_workflows(api: Api, request: Request) -> Response:
+    """Update workflows by their names, or the one that ``identifier`` names."""
+    options = uploads.upload_options(api, request, _RESOURCE, "identifier")
+    identifier = request.arguments.get("identifier") or request.query.get("identifier")
+    text = await uploads.document(request)
+    if identifier:
+        changed = await api.services.workflows.replace(request.caller, identifier, text, options)
+        return definition_answer(uploads.warned(workflow_data(changed.rows[0]), changed.warnings), 200)
+    changed = await api.services.workflows.update(request.caller, text, options)
+    items = [workflow_data(row) for row in changed.rows]
+    return definition_answer(uploads.warned({"workflows": items}, changed.warnings), 200)
+
+
+async def delete_workflow(api: Api, request: Request) -> Response:
+    namespace = request.allow_parameters("namespace").get("namespace", "")
+    await api.services.workflows.delete(request.caller, request.arguments["identifier"], namespace)
+    return no_content()
+
+
+async def validate_workflows(api: Api, request: Request) -> Response:
+    return await uploads.validate(api, request, "workflows")
