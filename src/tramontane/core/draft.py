@@ -65,6 +65,7 @@ class Draft:
         self.commands: list[AnyCommand] = []
         self.contexts: dict[tuple[str, int], Context] = {}
         self.items: dict[tuple[str, int], Any] = {}
+        self._new_causes: set[str] = set()
         self._named: dict[str, list[str]] = {}
         self._children: dict[str, list[str]] = {}
         self._progress: dict[str, Progress] = {}
@@ -162,13 +163,16 @@ class Draft:
         return self.spec.tasks[task.name]
 
     def put_task(self, task: Task) -> Task:
-        if task.id not in self.tasks and task.id not in self.state.tasks:
-            self._named.setdefault(task.name, []).append(task.id)
-        elif self.task(task.id).generation != task.generation:
-            self.tasks[task.id] = task
-            self._recount(task)
+        old = self.find_task(task.id)
         self.tasks[task.id] = task
-        self.contexts.pop((task.id, task.run), None)
+        if old is None:
+            self._named.setdefault(task.name, []).append(task.id)
+            return task
+        if old.generation != task.generation:
+            self._recount(task)
+        if old.causes is not task.causes:
+            self._new_causes.add(task.id)
+            self.contexts.pop((task.id, task.run), None)
         return task
 
     def update_task(self, task: Task, **changes: Any) -> Task:
@@ -329,6 +333,6 @@ class Draft:
 
     def _known_context(self, task_id: str, run: int) -> Context | None:
         known = self.contexts.get((task_id, run))
-        if known is None and task_id not in self.tasks:
+        if known is None and task_id not in self._new_causes:
             known = self.state.contexts.get((task_id, run))
         return known

@@ -6,6 +6,8 @@ triggers that reach it (runtime specification, sections 4.1, 4.5 and 4.6).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from tramontane.core.draft import Draft
@@ -134,7 +136,7 @@ def reachable(draft: Draft, name: str) -> frozenset[str]:
     return known
 
 
-def _reachable(tasks: dict[str, TaskSpec], name: str) -> frozenset[str]:
+def _reachable(tasks: Mapping[str, TaskSpec], name: str) -> frozenset[str]:
     seen = {name}
     stack = [name]
     while stack:

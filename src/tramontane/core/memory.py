@@ -132,7 +132,8 @@ class ExecutionState:
                 self.waiting_joins[task.name] = task.id
             else:
                 self.waiting_joins.pop(task.name, None)
-        self.contexts.pop((task.id, task.run), None)
+        if old is not None and old.causes is not task.causes:
+            self.contexts.pop((task.id, task.run), None)
 
     def _take_child(self, child: AnyChild) -> None:
         table: dict[str, Any] = self.actions if isinstance(child, ActionExecution) else self.subworkflows
