@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -116,16 +117,22 @@ def _getter(names: tuple[str, ...]) -> Callable[[Any], Row]:
 
 
 class RowReader:
-    """Builds records of one class from rows that hold ``names`` in this order."""
+    """Builds records of one class from rows that hold ``names`` in this order.
 
-    def __init__(self, table: sa.Table, build: Callable[..., Any], extra: tuple[str, ...] = ()) -> None:
-        self.names = columns_of(table).all + extra
+    ``extra`` are fields beyond the table's own columns, with what decodes them.
+    """
+
+    def __init__(
+        self,
+        table: sa.Table,
+        build: Callable[..., Any],
+        extra: Mapping[str, Decoder | None] = MappingProxyType({}),
+    ) -> None:
+        own = columns_of(table).all
+        self.names = own + tuple(extra)
         self._build = build
-        self._decoders = [
-            (name, decoder)
-            for name in columns_of(table).all
-            if (decoder := _decoder(table.c[name])) is not None
-        ]
+        decoders = {name: _decoder(table.c[name]) for name in own} | dict(extra)
+        self._decoders = [(name, decoder) for name, decoder in decoders.items() if decoder is not None]
 
     def __call__(self, row: Iterable[Any]) -> Any:
         fields = dict(zip(self.names, row, strict=True))
@@ -152,10 +159,10 @@ write_inbox = row_writer(columns_of(schema.inbox))
 write_timer = row_writer(columns_of(schema.timers))
 write_job = row_writer(columns_of(schema.jobs))
 
-read_execution = RowReader(schema.executions, Execution, ("seq", "run"))
+read_execution = RowReader(schema.executions, Execution, {"seq": None, "run": None})
 read_task = RowReader(schema.tasks, Task)
 read_action = RowReader(schema.action_executions, ActionExecution)
-read_subworkflow = RowReader(schema.subworkflows, SubWorkflow, ("output",))
+read_subworkflow = RowReader(schema.subworkflows, SubWorkflow, {"output": json_value})
 read_past_run = RowReader(schema.past_runs, PastRun)
 read_inbox = RowReader(schema.inbox, InboxRow)
 read_timer = RowReader(schema.timers, Timer)

@@ -107,6 +107,13 @@ class Executions:
         """Delete inbox rows whose execution doesn't exist any more."""
         await commit.write_rows(self._database, [(statements.INBOX_USED, (each,)) for each in row_ids])
 
+    async def discard_all(self, execution_id: str) -> None:
+        """Delete all inbox rows of an execution that doesn't exist any more."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.delete(schema.inbox).where(schema.inbox.c.execution_id == execution_id)
+            )
+
     async def park(self, execution_id: str, reason: str) -> None:
         """Mark an execution as one that nobody runs any more, and why."""
         await self._set_parked(execution_id, reason)
