@@ -19,6 +19,7 @@ MAX_LENGTH = 65_536
 _EXPRESSION = r"<%.*?%>|\{\{.*?\}\}|\{%.*?%\}"
 # A name goes on to the first space, parenthesis, quote or '=' outside an expression.
 _COMMAND = re.compile(rf"(?:[\w.]+|<%.*?%>|\{{\{{.*?\}}\}}|\{{%.*%\}})(?:{_EXPRESSION}|[^=(\s\"])*")
+_CLOSING = {"{": "}}", "<": "%>", "[": "]"}
 _NAME_CHARS = re.compile(r"[-\w]")
 _VALUE = re.compile(r"\"[^\"]*\"\s*|'[^']*'\s*|\{\{.*?\}\}|<%.*?%>|\[.*\]\s*|true|false|null|\d+")
 
@@ -96,13 +97,22 @@ def _find_parameters(text: str) -> list[_Found]:
         start = equals
         while start > position and _NAME_CHARS.match(text[start - 1]):
             start -= 1
-        match = _VALUE.match(text, equals + 1) if start < equals else None
+        match = _VALUE.match(text, equals + 1) if start < equals and _can_close(text, equals + 1) else None
         if match is None:
             position = equals + 1
             continue
         found.append(_Found(text[start:equals], _value(match.group().strip()), start, match.end()))
         position = match.end()
     return found
+
+
+def _can_close(text: str, start: int) -> bool:
+    """Tell quickly whether what opens at ``start`` has an end in its line; the pattern is much slower."""
+    closing = _CLOSING.get(text[start : start + 1])
+    if closing is None:
+        return True
+    end = text.find("\n", start)
+    return text.find(closing, start, len(text) if end < 0 else end) >= 0
 
 
 def _value(text: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tramontane.lang.clauses import CLAUSES, is_advanced, read_clause
+from tramontane.lang.clauses import CLAUSES, is_advanced, is_target_text, read_clause
 from tramontane.lang.findings import describe, quoted
 from tramontane.lang.graph import (
     RESERVED_TASK,
@@ -40,6 +40,7 @@ from tramontane.lang.task_check import (
 from tramontane.lang.yaml_loader import Path
 
 _SHOWN_NAMES = 10
+_NOT_NAMES = ("name", "description", "tags", "workflows", "actions", "tasks")
 
 
 def check_parameters(checks: Checks, value: Any, path: Path) -> None:
@@ -103,8 +104,9 @@ def check_workflow(checks: Checks, name: str, workflow: Any, path: Path) -> bool
     """Check one workflow at ``path``; return whether its data can be stored and loaded."""
     findings = checks.findings
     if not isinstance(workflow, dict) or not workflow:
+        hint = " (every key beside 'version' is a workflow's name here)" if name in _NOT_NAMES else ""
         findings.error(
-            path, f"found {describe(workflow)}, expected a workflow: a map with 'tasks'", always=True
+            path, f"found {describe(workflow)}, expected a workflow: a map with 'tasks'{hint}", always=True
         )
         return False
     check_keys(findings, workflow, path)
@@ -223,12 +225,13 @@ def _check_targets(
             owner: Path = ("task-defaults",) if route.from_defaults else ("tasks", task)
             for target in route.targets:
                 place = (*path, *owner, clause, *target.place)
-                if target.name not in known and place not in reported:
-                    reported.add(place)
-                    hint = checks.findings.nearest(target.name, known)
-                    checks.findings.error(
-                        place, f"Task {quoted(target.name)} not found.{hint}", of_key=target.guard is not None
-                    )
+                if target.name in known or place in reported or not is_target_text(target.text):
+                    continue
+                reported.add(place)
+                hint = checks.findings.nearest(target.name, known)
+                checks.findings.error(
+                    place, f"Task {quoted(target.name)} not found.{hint}", of_key=target.guard is not None
+                )
     _warn_bare_maps(checks, tasks, routes, defaults, path)
 
 

@@ -42,6 +42,7 @@ MAX_DEPTH = 200
 Path = tuple[str | int, ...]
 """Place in a document: keys of maps and indexes of lists."""
 
+_TOO_DEEP = f"maps and lists are nested deeper than {MAX_DEPTH} levels"
 _TAG = "tag:yaml.org,2002:"
 _SWAPPED = "&*@"
 _PRIVATE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))
@@ -236,6 +237,8 @@ def _explain(error: yaml.MarkedYAMLError, text: str, index: int) -> str:
     char = text[index : index + 1]
     line_start = max(text.rfind("\n", 0, max(index, 0)), text.rfind("\r", 0, max(index, 0))) + 1
     line = text[line_start : index + 200].splitlines()[:1]
+    if "nesting" in problem:
+        return _TOO_DEEP
     if char == "\t":
         return "a tab stands where only spaces may: indent with spaces"
     if line and "{{" in line[0]:
@@ -308,10 +311,7 @@ class _Builder:
         value = self._value(event, text, index)
         if frame is None:
             return value
-        if frame.kind == "list" or (frame.kind == "map" and frame.key is not None):
-            frame.value_index = index
-            return value
-        if frame.kind == "map":
+        if frame.key is None and isinstance(frame.container, Map):
             return self._key(frame, value, index, merge=event.implicit[0] and text == "<<")
         frame.value_index = index
         return value
@@ -321,7 +321,7 @@ class _Builder:
         try:
             if tag is not None and tag != "!":
                 return tagged_value(tag, text)
-            if event.style is None or event.style == "":
+            if tag == "!" or not event.style:
                 return plain_value(text)
         except ScalarError as error:
             raise YamlError(str(error), index) from None
@@ -340,7 +340,7 @@ class _Builder:
     def _open(self, event: CollectionStartEvent) -> None:
         index = _start(event)
         if len(self._stack) >= MAX_DEPTH:
-            raise YamlError(f"maps and lists are nested deeper than {MAX_DEPTH} levels", index)
+            raise YamlError(_TOO_DEEP, index)
         if self._stack:
             frame = self._stack[-1]
             if isinstance(frame.container, Map) and frame.key is None:
@@ -373,8 +373,7 @@ class _Builder:
             container.append(value)
             container.spans.append(frame.value_index)
             return
-        key = frame.key
-        assert key is not None
+        key = frame.key or ""
         frame.key = None
         if frame.is_merge:
             frame.merges.append((value, frame.value_index))
