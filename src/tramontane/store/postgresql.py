@@ -127,20 +127,14 @@ class PostgreSQL:
         yield
 
     @asynccontextmanager
-    async def _hot(self, use: str) -> AsyncIterator[Any]:
-        """Lend a raw connection; one that an error or a cancellation left in doubt is thrown away."""
+    async def _hot(self, use: str, opening: str | None = None) -> AsyncIterator[Any]:
+        """Lend a raw connection; one that an error or a cancellation left in doubt is thrown away.
+
+        ``opening`` is executed first; idle connections that fail at it (the server was restarted) are
+        replaced.
+        """
         idle = self._idle[use]
-        connection = None
-        while idle and connection is None:
-            candidate = idle.pop()
-            connection = None if candidate.is_closed() else candidate
-        if connection is None:
-            try:
-                connection = await self._open(_HOT_SESSION)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                raise DatabaseUnavailableError(
-                    f"the database can't be reached: {self._words(error)}; nothing was stored"
-                ) from error
+        connection = await self._take(idle, opening)
         try:
             yield connection
         except (ContentionError, RefusedError, TakenError):
@@ -151,12 +145,33 @@ class PostgreSQL:
             raise
         idle.append(connection)
 
+    async def _take(self, idle: list[Any], opening: str | None) -> Any:
+        while idle:
+            connection = idle.pop()
+            if connection.is_closed():
+                continue
+            try:
+                if opening is not None:
+                    await connection.execute(opening)
+            except _DATABASE_ERRORS:
+                connection.terminate()
+            else:
+                return connection
+        try:
+            connection = await self._open(_HOT_SESSION)
+            if opening is not None:
+                await connection.execute(opening)
+        except _DATABASE_ERRORS as error:
+            raise DatabaseUnavailableError(
+                f"the database can't be reached: {self._words(error)}; nothing was stored"
+            ) from error
+        return connection
+
     # -- the batch ------------------------------------------------------------------------
 
     async def write(self, batch: Batch, taken: frozenset[str]) -> frozenset[str]:
-        async with self._hot("commit") as connection:
+        async with self._hot("commit", "BEGIN") as connection:
             try:
-                await connection.execute("BEGIN")
                 lost = await self._write(connection, batch, taken)
             except TakenError:
                 await connection.execute("ROLLBACK")
@@ -210,6 +225,15 @@ class PostgreSQL:
     # -- reads ----------------------------------------------------------------------------
 
     async def fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
+        try:
+            return await self._fetch(queries)
+        except DatabaseUnavailableError:
+            # An idle connection may have been dead for long: a read is worth a second try on a new one.
+            for connection in self._idle["load"]:
+                connection.terminate()
+            return await self._fetch(queries)
+
+    async def _fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
         async with self._hot("load") as connection:
             try:
                 return [
