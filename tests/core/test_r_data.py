@@ -27,7 +27,8 @@ def test_vars_do_not_see_each_other() -> None:
 @pytest.mark.spec("R72")
 def test_vars_see_input_and_environment() -> None:
     run = play(
-        "wf: {input: [a], vars: {v: <% $.a %>, e: <% env() %>}, output: {v: <% $.v %>, e: <% $.e %>}, tasks: {t: {}}}",
+        "wf: {input: [a], vars: {v: <% $.a %>, e: <% env() %>}, output: {v: <% $.v %>, e: <% $.e "
+        "%>}, tasks: {t: {}}}",
         {"a": 4},
         env={"k": 1},
     )
@@ -222,7 +223,8 @@ def test_a_cancelled_task_publishes_nothing() -> None:
 @pytest.mark.spec("R95")
 def test_a_variable_may_be_named_like_the_task() -> None:
     run = play(
-        "wf: {output: {r: <% task(a).result %>, v: <% $.a %>}, tasks: {a: {action: std.echo output=3, publish: {a: 1}}}}"
+        "wf: {output: {r: <% task(a).result %>, v: <% $.a %>}, tasks: {a: {action: std.echo "
+        "output=3, publish: {a: 1}}}}"
     )
     assert run.output == {"r": 3, "v": 1}
 

@@ -88,6 +88,7 @@ def _note_late_arrival(draft: Draft, join: Task, source: Task, event: str) -> No
     known = join.runtime_context.get("triggered_by", FrozenList())
     context = FrozenDict({**join.runtime_context, "triggered_by": FrozenList([*known, entry])})
     draft.update_task(join, runtime_context=context)
+    draft.later("check")
 
 
 def new_round(draft: Draft, join: Task) -> Task:

@@ -8,6 +8,7 @@ events, jobs and timers. What may happen next is chosen by ``choose``; nothing h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, assert_never
 
 from tramontane.actions.registry import Registry
@@ -36,7 +37,7 @@ from tramontane.core.events import (
     TimerFired,
 )
 from tramontane.core.memory import ExecutionState
-from tramontane.core.state import Execution, Micros
+from tramontane.core.state import Execution, Micros, Task
 from tramontane.errors import IllegalStateError, NotFoundError
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.rehearsal.library import Library
@@ -52,8 +53,18 @@ SECOND = 1_000_000
 START: Micros = 1_767_225_600 * SECOND  # 2026-01-01 00:00:00 UTC
 
 Question = Callable[[Env], Decision | Needs]
-Observer = Callable[["World", ExecutionState, Decision], None]
-"""Called after each turn with the execution as it was before, and what was decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a decision replaced: the execution, and the tasks that it changed (None: created by it)."""
+
+    execution: Execution
+    tasks: Mapping[str, Task | None]
+
+
+Observer = Callable[["World", Before, Decision], None]
+"""Called after each turn."""
 
 
 class World:
@@ -134,11 +145,11 @@ class World:
             description=description,
         )
         decision = self._ask(lambda given: create(request, given))
-        self.specs[decision.execution.id] = found.spec
-        before = ExecutionState(decision.execution)
-        self.states[decision.execution.id] = ExecutionState(decision.execution)
-        self._take(decision.execution.id, decision, before)
-        return Run(self, decision.execution.id)
+        execution = decision.execution
+        self.specs[execution.id] = found.spec
+        self.states[execution.id] = ExecutionState(execution, execution.params.get("env", EMPTY))
+        self._take(execution.id, decision)
+        return Run(self, execution.id)
 
     def ask(self, execution_id: str, event: AnyEvent) -> Decision:
         """Hand an execution a client's event, as an API call does.
@@ -163,7 +174,7 @@ class World:
             decisions.append((child.parent_id, self._decided(child.parent_id, revived)))
             child = decisions[-1][1].execution
         for each, decision in decisions:
-            self._take(each, decision, self.states[each])
+            self._take(each, decision)
         return decisions[0][1]
 
     def delete(self, execution_id: str, *, force: bool = False) -> None:
@@ -262,7 +273,7 @@ class World:
 
     def _turn(self, execution_id: str, event: AnyEvent) -> Decision:
         decision = self._decided(execution_id, event)
-        self._take(execution_id, decision, self.states[execution_id])
+        self._take(execution_id, decision)
         return decision
 
     def _decided(self, execution_id: str, event: AnyEvent) -> Decision:
@@ -295,17 +306,12 @@ class World:
         self._ids += 1
         return f"id-{self._ids:08d}"
 
-    def _take(self, execution_id: str, decision: Decision, state: ExecutionState) -> None:
+    def _take(self, execution_id: str, decision: Decision) -> None:
         """Make a decision stand: its records, then its commands."""
-        before = (
-            ExecutionState.from_records(
-                state.execution, state.tasks.values(), state.actions.values(), state.subworkflows.values()
-            )
-            if self.observers
-            else state
-        )
         self.turns += 1
-        self.states[execution_id].apply(decision)
+        state = self.states[execution_id]
+        before = Before(state.execution, {key: state.tasks.get(key) for key in decision.tasks})
+        state.apply(decision)
         for command in decision.commands:
             self._carry_out(execution_id, command)
         for observe in self.observers:
