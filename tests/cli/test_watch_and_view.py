@@ -107,12 +107,19 @@ def test_each_change_of_state_is_one_line() -> None:
         execution(
             "flow", "SUCCESS", task("a", "SUCCESS", action("std.http", "SUCCESS")), task("b", "SUCCESS")
         ),
-    ) == ["RUNNING   a (std.http)", "SUCCESS   a (std.http)", "SUCCESS   b"]
+    ) == ["RUNNING   a (std.http)", "SUCCESS   a (std.http)", "SUCCESS   b", "SUCCESS   flow"]
 
 
 def test_a_failure_tells_its_reason_and_how_often_it_was_tried_again() -> None:
     failing = task("a", "ERROR", action("std.http", "ERROR"), info="no answer", retry_count=2)
-    assert lines_of(execution("flow", "ERROR", failing)) == ["ERROR     a (std.http, retry 2): no answer"]
+    assert lines_of(execution("flow", "ERROR", failing)) == ["ERROR     a (std.http, retry 2): no answer", "ERROR     flow"]
+
+
+def test_an_end_that_no_task_explains_tells_its_own_reason() -> None:
+    ended = execution("flow", "CANCELLED", task("a", "CANCELLED"))
+    ended["state_info"] = "asked to"
+    assert lines_of(ended) == ["CANCELLED a", "CANCELLED flow: asked to"]
+    assert "asked to" in drawn(80, 24, follow(Script(ended))[-1])
 
 
 def test_a_sub_workflow_is_shown_below_its_task() -> None:
@@ -120,6 +127,7 @@ def test_a_sub_workflow_is_shown_below_its_task() -> None:
     assert lines_of(execution("flow", "SUCCESS", task("outer", "SUCCESS", child))) == [
         "SUCCESS   outer (child)",
         "SUCCESS   outer/inner (std.noop)",
+        "SUCCESS   flow",
     ]
 
 
@@ -133,6 +141,7 @@ def test_sub_workflows_of_items_have_numbers() -> None:
         "SUCCESS   outer[0]/inner",
         "SUCCESS   outer[1] (child)",
         "SUCCESS   outer[1]/inner",
+        "SUCCESS   flow",
     ]
 
 

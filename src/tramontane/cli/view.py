@@ -70,7 +70,9 @@ class LiveView:
                 Text(f"{step.seconds:.1f}s", style="dim"),
             )
         hidden = len(snapshot.steps) - len(steps)
-        failures = [Text(f"{step.path}: {_shorten(step.info)}", style="red") for step in failed(snapshot)]
+        reasons = [f"{step.path}: {_shorten(step.info)}" for step in failed(snapshot)]
+        if snapshot.info and not reasons:
+            reasons = [_shorten(snapshot.info)]
         title = Text.assemble(
             (snapshot.name, "bold"),
             " ",
@@ -78,7 +80,7 @@ class LiveView:
             f" {snapshot.seconds:.1f}s",
         )
         more = [Text(f"… and {hidden} more tasks", style="dim")] if hidden else []
-        return Group(title, table, *more, *failures)
+        return Group(title, table, *more, *(Text(text, style=_style(snapshot.state)) for text in reasons))
 
     def _symbol(self, state: str) -> RenderableType:
         if state == RUNNING:
@@ -101,6 +103,7 @@ class LineView:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._shown: dict[str, str] = {}
+        self._state = ""
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +118,14 @@ class LineView:
             self._shown[step.id] = step.state
             words = f" ({_words(step)})" if _words(step) else ""
             info = f": {_shorten(step.info)}" if step.state == ERROR and step.info else ""
-            self._write(f"{snapshot.seconds:7.1f}s  {step.state:<9} {step.path}{words}{info}")
+            self._line(snapshot, step.state, f"{step.path}{words}{info}")
+        if self._state != snapshot.state and snapshot.state != RUNNING:
+            self._state = snapshot.state
+            info = f": {_shorten(snapshot.info)}" if snapshot.info and not failed(snapshot) else ""
+            self._line(snapshot, snapshot.state, f"{snapshot.name}{info}")
+
+    def _line(self, snapshot: Snapshot, state: str, text: str) -> None:
+        self._write(f"{snapshot.seconds:7.1f}s  {state:<9} {text}")
 
 
 def open_view(console: Console) -> LiveView | LineView:
