@@ -29,7 +29,7 @@ from tramontane.service.caller import Caller, may_see
 from tramontane.service.catalog import Catalog
 from tramontane.service.engine import Engine
 from tramontane.service.executions import visible_to
-from tramontane.service.ports import ActionStore, Jobs
+from tramontane.service.ports import Jobs, RecordStore
 from tramontane.service.services import RunOrder
 from tramontane.states import CANCELLED, ERROR, PAUSED, RUNNING, SUCCESS, may_change
 from tramontane.store.records import JobRow
@@ -47,7 +47,7 @@ class ActionExecutionUseCases:
         self,
         engine: Engine,
         catalog: Catalog,
-        actions: ActionStore,
+        records: RecordStore,
         jobs: Jobs,
         clock: Clock,
         *,
@@ -56,7 +56,7 @@ class ActionExecutionUseCases:
     ) -> None:
         self._engine = engine
         self._catalog = catalog
-        self._actions = actions
+        self._records = records
         self._jobs = jobs
         self._functions = OutsideWorkflow(clock)
         self._limit_kb = field_size_limit_kb
@@ -127,7 +127,7 @@ class ActionExecutionUseCases:
     ) -> ActionExecution:
         record = self._record(caller, order, resolved)
         done = replace(_ended(record, result, self._engine.now()), updated_at=None)
-        await self._actions.add(done, None)
+        await self._records.add_action(done, None)
         return done
 
     async def _schedule(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> ActionExecution:
@@ -157,7 +157,7 @@ class ActionExecutionUseCases:
             created_at=record.created_at,
         )
         try:
-            await self._actions.add(record, job)
+            await self._records.add_action(record, job)
         except BaseException:
             self._jobs.release(int(is_ours))
             raise
@@ -208,11 +208,11 @@ class ActionExecutionUseCases:
             changed = self._changed(action, state, output)
             if changed is action:
                 return action
-            if await self._actions.update(changed):
+            if await self._records.change_action(action, changed, drop_job=changed.is_completed):
                 if changed.is_completed:
                     self._jobs.drop(action.id, interrupt=True)
                 return changed
-            again = await self._actions.get(action.id)
+            again = await self._records.action(action.id)
             if again is None:
                 raise _not_found(action.id)
             action = again
@@ -238,10 +238,13 @@ class ActionExecutionUseCases:
         Raises:
             UnavailableError: nothing was written.
         """
-        action = await self._actions.get(action_id)
-        if action is not None and not action.is_completed and action.attempt == attempt:
+        while True:
+            action = await self._records.action(action_id)
+            if action is None or action.is_completed or action.attempt != attempt:
+                return
             done = _ended(action, self._finished(action.adhoc, result), self._engine.now())
-            await self._actions.update(done, attempt)
+            if await self._records.change_action(action, done, drop_job=True):
+                return
 
     # -- delete ---------------------------------------------------------------------------
 
@@ -259,10 +262,10 @@ class ActionExecutionUseCases:
             raise NotAllowedError("Only ad-hoc action execution can be deleted.")
         if not action.is_completed:
             raise NotAllowedError("Only completed action execution can be deleted.")
-        await self._actions.delete(action_execution_id)
+        await self._records.delete_action(action_execution_id)
 
     async def _visible(self, caller: Caller, action_id: str) -> ActionExecution:
-        found = await self._actions.get(action_id)
+        found = await self._records.action(action_id)
         if found is None or not may_see(caller, found.project_id):
             raise _not_found(action_id)
         return found

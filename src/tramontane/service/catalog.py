@@ -11,7 +11,6 @@ from __future__ import annotations
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, assert_never
 
 from tramontane.core.decision import (
@@ -26,31 +25,14 @@ from tramontane.core.decision import (
 )
 from tramontane.errors import NotFoundError
 from tramontane.lang.spec import AdhocActionSpec, WorkflowSpec
+from tramontane.store.definition_records import WorkflowEntry
+from tramontane.store.tenancy import Viewer, Visibility
 from tramontane.values import FrozenDict
 
 V = TypeVar("V")
 
 _DEFINITIONS = 20_000
 _SPECS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """As whom definitions are looked up. Decisions always look with a project's own eyes."""
-
-    project_id: str
-    is_admin: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowEntry:
-    """A stored workflow, without its text."""
-
-    id: str
-    name: str
-    namespace: str
-    workbook_name: str | None
-    spec_hash: str
 
 
 class Definitions(Protocol):
@@ -71,7 +53,9 @@ class Records(Protocol):
     """What ``executions(…)`` and ``tasks(…)`` read of a project's other executions."""
 
     async def executions(self, key: ExecutionsKey, project_id: str) -> list[Any]: ...
-    async def tasks(self, key: TasksKey, project_id: str) -> list[Any]: ...
+    async def tasks(
+        self, key: TasksKey, project_id: str, spec: Callable[[str], Awaitable[WorkflowSpec]]
+    ) -> list[Any]: ...
 
 
 class ActionRegistry(Protocol):
@@ -138,7 +122,7 @@ class Catalog:
 
     async def look_up(self, key: Key, project_id: str) -> Any:
         """Give what ``key`` stands for; None: there is no such thing."""
-        viewer = Viewer(project_id)
+        viewer = Visibility(project_id)
         match key:
             case ActionKey():
                 return await self._kept(key, viewer, lambda: self._action(key, viewer))
@@ -149,7 +133,7 @@ class Catalog:
             case ExecutionsKey():
                 return await self._records.executions(key, project_id)
             case TasksKey():
-                return await self._records.tasks(key, project_id)
+                return await self._records.tasks(key, project_id, self.spec)
             case _:
                 assert_never(key)
 

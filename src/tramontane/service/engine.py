@@ -230,7 +230,15 @@ class Engine:
         self._wake(slot)
 
     def look(self, execution_id: str) -> None:
-        """Have an execution look at its rows again: others wrote some, or it was taken over."""
+        """Have an execution look at its inbox: there are rows that nobody brought. One that has a
+        turn under way looks by itself, or is found again."""
+        slot = self._slots.get(execution_id)
+        if slot.is_idle:
+            slot.stale = True
+            self._wake(slot)
+
+    def go_on(self, execution_id: str) -> None:
+        """Have an execution find its open work in its records: it was taken over from another node."""
         slot = self._slots.get(execution_id)
         slot.stale = True
         slot.pending.append(Submission((Continued(),), durable=True))
@@ -306,16 +314,24 @@ class Engine:
 
     # -- start and stop -------------------------------------------------------------------
 
+    @property
+    def is_accepting(self) -> bool:
+        return self._accepting
+
+    def refuse(self) -> None:
+        """Accept no more requests; results and timers are still taken."""
+        self._accepting = False
+
     async def drain(self, seconds: float) -> None:
         """Accept no more requests and let running turns come to their end, for so long at most."""
-        self._accepting = False
+        self.refuse()
         runners = [slot.runner for slot in self._slots.busy() if slot.runner is not None]
         if runners:
             await asyncio.wait(runners, timeout=seconds)
 
     async def close(self) -> None:
         """End for good. Turns that are still running are broken off; nothing of them was answered."""
-        self._accepting = False
+        self.refuse()
         runners = [slot.runner for slot in self._slots.busy() if slot.runner is not None]
         for runner in runners:
             runner.cancel()
@@ -343,7 +359,7 @@ class Engine:
     async def _run(self, slot: Slot) -> None:
         """Turns of one execution, until nothing is pending."""
         try:
-            while slot.pending:
+            while slot.pending or slot.stale:
                 async with slot:
                     pause = await self._turn(slot)
                 if pause:
@@ -375,12 +391,13 @@ class Engine:
     async def _work_off(self, slot: Slot, batch: list[Submission]) -> float:
         """Attempt the batch until it is committed or every part of it has its answer."""
         ids = Ids(self.new_id)
-        while batch:
+        looked = slot.stale
+        while batch or slot.stale:
             ids.rewind()
             try:
                 verdict = await self._attempt(slot, batch, ids)
             except VanishedError:
-                await self._answer_vanished(slot, batch)
+                await self._answer_vanished(slot, batch, looked)
                 return 0.0
             except ParkedError as parked:
                 await self._answer_parked(slot, batch, parked.reason)
@@ -423,11 +440,10 @@ class Engine:
 
     # -- trouble --------------------------------------------------------------------------
 
-    async def _answer_vanished(self, slot: Slot, batch: list[Submission]) -> None:
-        rows = [each.row_id for each in batch if each.row_id is not None]
-        if rows:
+    async def _answer_vanished(self, slot: Slot, batch: list[Submission], looked: bool) -> None:
+        if looked or any(each.row_id is not None for each in batch):
             try:
-                await self._store.discard(rows)
+                await self._store.discard_all(slot.id)
             except UnavailableError:
                 log.info("inbox rows of a deleted execution are left for later execution_id=%s", slot.id)
         for submission in batch:

@@ -20,7 +20,7 @@ from tramontane.core.state import Execution
 from tramontane.errors import BadRequestError, ConflictError, NotAllowedError, NotFoundError
 from tramontane.service.cache import Guard
 from tramontane.service.caller import Caller, may_see
-from tramontane.service.catalog import Catalog, Viewer
+from tramontane.service.catalog import Catalog
 from tramontane.service.engine import Engine
 from tramontane.service.ports import ExecutionStore, RecordStore
 from tramontane.service.services import ExecutionChange, Started, StartOrder
@@ -92,8 +92,7 @@ class ExecutionUseCases:
             raise BadRequestError(
                 "Workflow ID or workflow name must be provided. Workflow namespace is recommended."
             )
-        viewer = Viewer(caller.project_id, caller.is_admin)
-        found = await self._catalog.workflow_to_start(identifier, namespace, viewer)
+        found = await self._catalog.workflow_to_start(identifier, namespace, caller)
         if found is None:
             raise NotFoundError(
                 f"Workflow not found [workflow_identifier={identifier}, namespace={namespace}]"

@@ -6,15 +6,14 @@ The store implements :class:`ExecutionStore`; the services of :mod:`tramontane.r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from tramontane.core.decision import ActionInfo
+from tramontane.core.decision import ActionInfo as ActionInfo
 from tramontane.core.state import ActionExecution, Execution, Timer
 from tramontane.errors import UnavailableError
 from tramontane.results import Result
 from tramontane.store.commit import CommitOutcome
-from tramontane.store.records import InboxRow, JobRow, StoredExecution, TurnWrite
+from tramontane.store.records import InboxRow, JobRow, StoredExecution, TaskPlace, TurnWrite
 from tramontane.values import FrozenDict
 
 
@@ -42,8 +41,8 @@ class ExecutionStore(Protocol):
     async def post(self, rows: Sequence[InboxRow]) -> None:
         """Write inbox rows on their own."""
 
-    async def discard(self, row_ids: Sequence[str]) -> None:
-        """Delete inbox rows whose execution doesn't exist any more."""
+    async def discard_all(self, execution_id: str) -> None:
+        """Delete all inbox rows of an execution that doesn't exist any more."""
 
     async def park(self, execution_id: str, reason: str) -> None:
         """Mark an execution as one that nobody runs any more, and why."""
@@ -61,32 +60,20 @@ class ExecutionStore(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class TaskPlace:
-    """Which execution a task belongs to, and whose it is."""
-
-    execution_id: str
-    project_id: str
-
-
 class RecordStore(Protocol):
-    """Single records, whoever they belong to."""
+    """Single records, whoever they belong to, and action executions outside of workflows."""
 
     async def execution(self, execution_id: str) -> Execution | None: ...
     async def task_place(self, task_id: str) -> TaskPlace | None: ...
+    async def action(self, action_id: str) -> ActionExecution | None: ...
 
+    async def add_action(self, action: ActionExecution, job: JobRow | None) -> None:
+        """Store an action execution that belongs to no task."""
 
-class ActionStore(Protocol):
-    """Action executions outside of workflows (:class:`tramontane.store.actions.StandaloneActions`)."""
+    async def change_action(self, before: ActionExecution, after: ActionExecution, drop_job: bool) -> bool:
+        """Write ``after``, unless the record isn't as ``before`` (state, attempt) any more: False then."""
 
-    async def add(self, action: ActionExecution, job: JobRow | None) -> None: ...
-    async def get(self, action_id: str) -> ActionExecution | None:
-        """Read any action execution, also one of a task."""
-
-    async def update(self, action: ActionExecution, attempt: int | None = None) -> bool:
-        """Write a new version, if the stored one isn't completed (and is at this attempt)."""
-
-    async def delete(self, action_id: str) -> bool: ...
+    async def delete_action(self, action_id: str) -> bool: ...
 
 
 class Jobs(Protocol):

@@ -88,6 +88,15 @@ class Jobs:
                     .values(claimed_by=None)
                 )
 
+    async def finish(self, process_id: str, action_ids: Sequence[str]) -> None:
+        """Delete jobs that the process has claimed and that are over without a turn."""
+        jobs = schema.jobs
+        async with self._database.write() as connection:
+            for part in chunks(sorted(action_ids)):
+                await connection.execute(
+                    sa.delete(jobs).where(jobs.c.action_id.in_(part), jobs.c.claimed_by == process_id)
+                )
+
     async def still_held(
         self, process_id: str, attempts: Collection[tuple[str, int]]
     ) -> frozenset[tuple[str, int]]:

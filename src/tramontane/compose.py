@@ -1,0 +1,243 @@
+"""The one place where everything is wired: from settings to a running node, and to what serves its API."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+import tramontane
+from tramontane.actions.http_client import HttpSettings
+from tramontane.actions.pack import NameFilter, standard_registry
+from tramontane.actions.registry import Registry
+from tramontane.actions.runner import ActionRunner
+from tramontane.api.app import create_app
+from tramontane.api.context import Api
+from tramontane.api.settings import ApiSettings
+from tramontane.clock import Clock, SystemClock
+from tramontane.config import Settings
+from tramontane.core.decision import CoreSettings
+from tramontane.lang import load_action, load_workflow
+from tramontane.runtime.clock import DatabaseClock
+from tramontane.runtime.executor import Executor
+from tramontane.runtime.inbox import InboxPoll
+from tramontane.runtime.node import Node
+from tramontane.runtime.recovery import Heartbeat, Reaper
+from tramontane.runtime.timers import TimerService
+from tramontane.runtime.watch import CatalogWatch
+from tramontane.service.action_executions import ActionExecutionUseCases
+from tramontane.service.actions import Actions
+from tramontane.service.catalog import Catalog
+from tramontane.service.checking import Checker
+from tramontane.service.committer import Committer
+from tramontane.service.definitions import Surroundings, Workflows
+from tramontane.service.engine import Engine, EngineLimits
+from tramontane.service.environments import Environments
+from tramontane.service.executions import ExecutionUseCases
+from tramontane.service.ids import SortableIds
+from tramontane.service.lookups import StoredRecords
+from tramontane.service.services import Services
+from tramontane.service.tasks import TaskUseCases
+from tramontane.service.work import NodeWork
+from tramontane.service.workbooks import Workbooks
+from tramontane.store.database import Database, open_database
+from tramontane.store.definitions import Definitions
+from tramontane.store.executions import Executions
+from tramontane.store.jobs import Jobs
+from tramontane.store.nodes import Nodes
+from tramontane.store.reads.reader import DatabaseReader
+from tramontane.store.single_records import SingleRecords
+from tramontane.store.work import Work
+from tramontane.values import freeze
+
+
+@dataclass(frozen=True, slots=True)
+class OpenNode:
+    """A running node and what belongs to it."""
+
+    settings: Settings
+    database: Database
+    reader: DatabaseReader
+    registry: Registry
+    catalog: Catalog
+    engine: Engine
+    committer: Committer
+    services: Services
+    runtime: Node
+    clock: Clock
+
+    @property
+    def id(self) -> str:
+        return self.engine.node_id
+
+    def app(self) -> ASGIApp:
+        """Build the ASGI application of the REST API."""
+        return create_app(self.api())
+
+    def api(self) -> Api:
+        return Api(
+            reader=self.reader,
+            services=self.services,
+            settings=_api_settings(self.settings),
+            readiness=self.readiness,
+            clock=self.clock,
+        )
+
+    async def readiness(self) -> Sequence[str]:
+        """Name what keeps this node from serving; nothing: it is ready."""
+        reasons = []
+        if not self.engine.is_accepting:
+            reasons.append("the node is shutting down")
+        if self.committer.is_full:
+            reasons.append("too many changes wait to be written")
+        return reasons
+
+
+@asynccontextmanager
+async def open_node(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[OpenNode]:
+    """Open the database and run a node on it for the length of the block.
+
+    ``clock`` takes the place of real time. Leaving the block stops the node gracefully.
+
+    Raises:
+        DatabaseSetupError, SchemaError: the database can't be used as it is.
+    """
+    async with AsyncExitStack() as stack:
+        database = await open_database(settings.database)
+        stack.push_async_callback(database.close)
+        registry = _registry(settings)
+        stack.push_async_callback(registry.close)
+        checker = Checker()
+        stack.push_async_callback(checker.close)
+        node = _wire(settings, database, registry, checker, clock)
+        stack.push_async_callback(node.runtime.stop)
+        await node.runtime.start()
+        yield node
+
+
+def _registry(settings: Settings) -> Registry:
+    http = HttpSettings(
+        default_timeout=settings.http_timeout_seconds,
+        max_response_bytes=settings.http_max_response_bytes,
+        allowed_hosts=settings.http_allowed_hosts,
+        denied_cidrs=settings.http_denied_cidrs,
+        hide_request_body=not settings.log_request_bodies,
+        hide_response_body=not settings.log_response_bodies,
+        sensitive_headers=settings.sensitive_headers,
+    )
+    names = NameFilter(settings.action_allowlist, settings.action_denylist)
+    return standard_registry(http, names=names, plugins=None if settings.load_action_plugins else ())
+
+
+def _wire(
+    settings: Settings, database: Database, registry: Registry, checker: Checker, given: Clock | None
+) -> OpenNode:
+    exclusive = database.name == "sqlite"
+    shared_clock = DatabaseClock() if given is None and not exclusive else None
+    clock: Clock = given or shared_clock or SystemClock()
+    new_id = SortableIds(clock)
+    node_id = new_id()
+    store = Executions(database)
+    records = SingleRecords(database)
+    definitions = Definitions(database)
+    reader = DatabaseReader(database)
+    catalog = Catalog(definitions, StoredRecords(reader, store), registry, load_workflow, load_action)
+    committer = Committer(store, node_id)
+    executor = Executor(
+        registry,
+        ActionRunner(settings.executor_threads),
+        slots=settings.executor_slots,
+        pools=(settings.executor_name,) if settings.executor_name else (),
+        caller_seconds=settings.caller_seconds,
+    )
+    timers = TimerService()
+    engine = Engine(
+        node_id=node_id,
+        store=store,
+        catalog=catalog,
+        committer=committer,
+        clock=clock,
+        new_id=new_id,
+        jobs=executor,
+        timers=timers,
+        settings=CoreSettings(
+            settings.field_size_limit_kb, settings.merge_strategy, settings.context_versioning
+        ),
+        limits=EngineLimits(settings.max_waiting_requests, executions=settings.cached_executions),
+        exclusive=exclusive,
+    )
+    alone = ActionExecutionUseCases(
+        engine,
+        catalog,
+        records,
+        executor,
+        clock,
+        field_size_limit_kb=settings.field_size_limit_kb,
+        allow_deletion=settings.allow_action_execution_deletion,
+    )
+    work = NodeWork(engine, alone, Jobs(database), Work(database), Nodes(database))
+    executor.connect(work)
+    timers.connect(work)
+    around = Surroundings(definitions, checker, engine.now, new_id, catalog.forget)
+    services = Services(
+        checker=checker,
+        registry=registry,
+        workflows=Workflows(around),
+        workbooks=Workbooks(around),
+        actions=Actions(around, registry),
+        environments=Environments(around),
+        executions=ExecutionUseCases(engine, catalog, store, records),
+        tasks=TaskUseCases(engine, records),
+        action_executions=alone,
+    )
+    runtime = Node(
+        engine=engine,
+        committer=committer,
+        work=work,
+        executor=executor,
+        timers=timers,
+        inbox=InboxPoll(work),
+        watch=CatalogWatch(catalog.refresh),
+        heartbeat=Heartbeat(
+            work,
+            shared_clock,
+            name=f"{socket.gethostname()}:{os.getpid()}",
+            info=freeze({"version": tramontane.__version__, "pools": [settings.executor_name]}),
+            seconds=settings.heartbeat_seconds,
+            declared_dead=executor.check_claims,
+        ),
+        reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive),
+        grace_seconds=settings.shutdown_grace_seconds,
+    )
+    return OpenNode(
+        settings=settings,
+        database=database,
+        reader=reader,
+        registry=registry,
+        catalog=catalog,
+        engine=engine,
+        committer=committer,
+        services=services,
+        runtime=runtime,
+        clock=clock,
+    )
+
+
+def _api_settings(settings: Settings) -> ApiSettings:
+    return ApiSettings(
+        max_limit=settings.max_limit,
+        max_body_bytes=settings.max_body_bytes,
+        validation_mode=settings.validation_mode,
+        strict_definitions=settings.strict_definitions,
+        allow_action_execution_deletion=settings.allow_action_execution_deletion,
+        info_file=settings.info_file,
+        healthcheck=settings.healthcheck,
+        trust_proxy_headers=settings.trust_proxy_headers,
+        cors_origins=settings.cors_origins,
+        field_size_limit_kb=settings.field_size_limit_kb,
+        max_wait_seconds=settings.max_wait_seconds,
+    )

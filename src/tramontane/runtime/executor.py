@@ -1,0 +1,243 @@
+"""The executor inside a node: runs jobs on a bounded number of slots.
+
+Jobs that commits of this node write are claimed by it right away while slots are free; the others
+stay rows, and are claimed in batches when slots become free. A slot stays taken until the result
+is durable, so results in memory are bounded by the slots. An action that nobody wants any more is
+interrupted; one whose claim was lost to the judgement of another node is broken off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tramontane.actions.base import ActionContext
+from tramontane.actions.registry import Descriptor, Registry
+from tramontane.errors import TramontaneError, UnavailableError
+from tramontane.results import Result
+from tramontane.runtime.loop import Loop
+from tramontane.service.ports import ActionInfo
+from tramontane.service.work import ActionExecution, ClaimedJob, JobRow, NodeWork
+
+log = logging.getLogger(__name__)
+
+
+class Runner(Protocol):
+    """Runs one action (:class:`tramontane.actions.runner.ActionRunner`)."""
+
+    async def run_action(
+        self,
+        descriptor: Descriptor,
+        given: Mapping[str, Any],
+        context: ActionContext,
+        timeout: float | None = None,  # noqa: ASYNC109 (the runner's own, see there)
+    ) -> Result | None: ...
+
+
+class TooLateError(TramontaneError):
+    """An action that a caller waits for didn't end in time; it was interrupted."""
+
+    code = "time-limit"
+
+
+@dataclass(slots=True)
+class ExecutorStatistics:
+    """Counters for metrics; they only ever grow."""
+
+    begun: int = 0
+    ended: int = 0
+    interrupted: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    job: JobRow
+    task: asyncio.Task[None]
+
+
+class Executor:
+    """Implements :class:`tramontane.service.ports.Jobs`; give it its work with :meth:`connect`."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        runner: Runner,
+        *,
+        slots: int,
+        pools: Collection[str] = (),
+        poll_seconds: float = 1.0,
+        caller_seconds: float = 60.0,
+    ) -> None:
+        """``pools``: names for which jobs are taken besides those for anybody; ``caller_seconds``: how
+        long a caller waits for an action that he runs himself."""
+        self._registry = registry
+        self._runner = runner
+        self._free = slots
+        self._slots = slots
+        self._pools = frozenset({"", *pools})
+        self._caller_seconds = caller_seconds
+        self._running: dict[str, _Running] = {}
+        self._backlog = True  # there may be unclaimed jobs: newer ones have to queue behind them
+        self._accepting = False
+        self._work: NodeWork | None = None
+        self._claiming = Loop("executor", self._claim, poll_seconds)
+        self.statistics = ExecutorStatistics()
+
+    @property
+    def busy(self) -> int:
+        """How many slots are taken."""
+        return self._slots - self._free
+
+    @property
+    def running(self) -> frozenset[tuple[str, int]]:
+        """(action id, attempt) of the jobs that are run now."""
+        return frozenset((each.job.action_id, each.job.attempt) for each in self._running.values())
+
+    def connect(self, work: NodeWork) -> None:
+        self._work = work
+
+    async def start(self) -> None:
+        self._accepting = True
+        await self._claiming.start()
+
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more; give running actions so many seconds, then interrupt them."""
+        self._accepting = False
+        await self._claiming.stop()
+        tasks = [each.task for each in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=max(0.0, seconds))
+        for each in list(self._running.values()):
+            self._interrupt(each)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- for the engine -------------------------------------------------------------------
+
+    def reserve(self, pool: str) -> bool:
+        if not self._accepting or self._backlog or self._free <= 0 or pool not in self._pools:
+            return False
+        self._free -= 1
+        return True
+
+    def release(self, count: int) -> None:
+        self._free += count
+
+    def begin(self, job: JobRow, action: ActionExecution) -> None:
+        self.statistics.begun += 1
+        earlier = self._running.get(job.action_id)
+        if earlier is not None:
+            self._interrupt(earlier)
+        task = asyncio.create_task(self._run(job, action), name=f"action {job.action_id}")
+        self._running[job.action_id] = _Running(job, task)
+
+    def wake(self) -> None:
+        self._backlog = True
+        if self._free > 0:
+            self._claiming.wake()
+
+    def drop(self, action_id: str, interrupt: bool) -> None:
+        running = self._running.get(action_id)
+        if running is not None and interrupt:
+            self._interrupt(running)
+
+    async def run(
+        self,
+        info: ActionInfo,
+        given: Mapping[str, Any],
+        context: Mapping[str, Any],
+        seconds: int | None,
+    ) -> Result | None:
+        if not self._accepting or self._free <= 0:
+            raise UnavailableError("All executor slots of this node are taken; nothing was run. Try again.")
+        descriptor = self._registry.find(info.name)
+        if descriptor is None:
+            return _unknown(info.name)
+        self._free -= 1
+        try:
+            async with asyncio.timeout(self._caller_seconds):
+                return await self._runner.run_action(
+                    descriptor, given, ActionContext.from_map(context), seconds
+                )
+        except TimeoutError:
+            raise TooLateError(
+                f"The action '{info.name}' took longer than the {self._caller_seconds:g} seconds that a "
+                "caller waits; run it with save_result to get its result later."
+            ) from None
+        finally:
+            self._slot_free()
+
+    # -- jobs -----------------------------------------------------------------------------
+
+    async def _run(self, job: JobRow, action: ActionExecution) -> None:
+        """The life of one job: run, report, free the slot."""
+        assert self._work is not None
+        try:
+            result = await self._execute(job, action)
+            if result is None:
+                await self._work.hand_over(job)
+            else:
+                await self._work.report(job, result)
+        except asyncio.CancelledError:
+            self.statistics.interrupted += 1
+            raise
+        except UnavailableError as error:
+            log.warning("result lost by the shutdown action_id=%s reason=%s", job.action_id, error.message)
+        except Exception:
+            log.exception("result not reported action_id=%s", job.action_id)
+        finally:
+            self.statistics.ended += 1
+            running = self._running.get(job.action_id)
+            if running is not None and running.task is asyncio.current_task():
+                del self._running[job.action_id]
+            self._slot_free()
+
+    async def _execute(self, job: JobRow, action: ActionExecution) -> Result | None:
+        descriptor = self._registry.find(job.action_name)
+        if descriptor is None:
+            return _unknown(job.action_name)
+        context = ActionContext.from_map(job.context, dry_run=job.dry_run)
+        return await self._runner.run_action(descriptor, action.input, context, job.timeout)
+
+    def _interrupt(self, running: _Running) -> None:
+        running.task.cancel()
+
+    def _slot_free(self) -> None:
+        self._free += 1
+        if self._backlog:
+            self._claiming.wake()
+
+    async def _claim(self) -> float | None:
+        """Claim as many jobs as there are free slots; the fewer come, the emptier is the queue."""
+        assert self._work is not None
+        while self._free > 0:
+            wanted = self._free
+            self._free = 0  # nobody else may take what is being claimed for
+            claimed: list[ClaimedJob] = []
+            try:
+                claimed = list(await self._work.claim(self._pools, wanted))
+            finally:
+                self._free += wanted - len(claimed)
+            for each in claimed:
+                self.begin(each.job, each.action)
+            if len(claimed) < wanted:
+                self._backlog = False
+                break
+        return None
+
+    async def check_claims(self) -> None:
+        """Break off what this node must not run any more: others have judged it dead meanwhile."""
+        assert self._work is not None
+        running = self.running
+        held = await self._work.still_held(running)
+        for action_id, attempt in running - held:
+            each = self._running.get(action_id)
+            if each is not None and each.job.attempt == attempt:
+                log.warning("claim lost, action broken off action_id=%s attempt=%d", action_id, attempt)
+                self._interrupt(each)
+
+
+def _unknown(name: str) -> Result:
+    return Result(error=f"Failed to find action [action_name={name}]: it isn't installed on this node")

@@ -1,0 +1,74 @@
+"""A node: its services in the order in which they start, and stop again.
+
+Starting: enter the register, carry on what dead processes left, then take work. Stopping: refuse
+requests, take no more work, let actions and turns come to their end, give back what is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from dataclasses import dataclass
+
+from tramontane.errors import UnavailableError
+from tramontane.runtime.executor import Executor
+from tramontane.runtime.inbox import InboxPoll
+from tramontane.runtime.recovery import Heartbeat, Reaper
+from tramontane.runtime.timers import TimerService
+from tramontane.runtime.watch import CatalogWatch
+from tramontane.service.committer import Committer
+from tramontane.service.engine import Engine
+from tramontane.service.work import NodeWork
+
+log = logging.getLogger(__name__)
+
+_TURNS_SECONDS = 10.0
+"""How long turns may take to come to their end when the node stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Everything that runs in the background of one process.
+
+    ``grace_seconds``: how long running actions may go on when the node stops.
+    """
+
+    engine: Engine
+    committer: Committer
+    work: NodeWork
+    executor: Executor
+    timers: TimerService
+    inbox: InboxPoll
+    watch: CatalogWatch
+    heartbeat: Heartbeat
+    reaper: Reaper
+    grace_seconds: float
+
+    async def start(self) -> None:
+        """Start everything; when this returns, requests can be served."""
+        await self.committer.start()
+        await self.heartbeat.start()
+        await self.reaper.start()
+        await self.watch.start()
+        await self.executor.start()
+        await self.timers.start()
+        await self.inbox.start()
+        log.info("node started node_id=%s", self.work.node_id)
+
+    async def stop(self) -> None:
+        """Stop everything. What is cut short is carried on by others, or by the next start."""
+        self.engine.refuse()
+        await self.inbox.stop()
+        await self.timers.stop()
+        await self.reaper.stop()
+        await self.watch.stop()
+        await self.executor.stop(self.grace_seconds)
+        with contextlib.suppress(UnavailableError):
+            await self.work.lose_claims(self.work.node_id)
+        await self.engine.drain(_TURNS_SECONDS)
+        await self.engine.close()
+        await self.committer.stop()
+        await self.heartbeat.stop()
+        with contextlib.suppress(UnavailableError):
+            await self.work.leave()
+        log.info("node stopped node_id=%s", self.work.node_id)

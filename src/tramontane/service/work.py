@@ -1,0 +1,179 @@
+"""What the loops of a node do to executions: claim and report jobs, fire timers, read inboxes, take
+over from the dead. The loops themselves, and when they run, are :mod:`tramontane.runtime`'s part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+
+from tramontane.core.events import ActionCompleted, ActionLost, TimerFired, to_data
+from tramontane.core.state import ActionExecution, Micros, Timer
+from tramontane.errors import TramontaneError, UnavailableError
+from tramontane.results import Result
+from tramontane.service.action_executions import ActionExecutionUseCases
+from tramontane.service.engine import Engine
+from tramontane.store.jobs import ClaimedJob, Jobs
+from tramontane.store.nodes import NodeRow, Nodes
+from tramontane.store.records import JobRow
+from tramontane.store.work import Work
+from tramontane.values import FrozenDict
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 0.5
+_BATCH = 500
+
+
+class NodeWork:
+    """The node's side of the queues in the database."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        alone: ActionExecutionUseCases,
+        jobs: Jobs,
+        queues: Work,
+        nodes: Nodes,
+    ) -> None:
+        self._engine = engine
+        self._alone = alone
+        self._jobs = jobs
+        self._queues = queues
+        self._nodes = nodes
+
+    @property
+    def node_id(self) -> str:
+        return self._engine.node_id
+
+    def now(self) -> Micros:
+        return self._engine.now()
+
+    # -- jobs -----------------------------------------------------------------------------
+
+    async def claim(self, pools: Collection[str], limit: int) -> Sequence[ClaimedJob]:
+        """Claim unclaimed jobs of these pools for this node, oldest first."""
+        return await self._jobs.claim(self.node_id, pools, limit)
+
+    async def report(self, job: JobRow, result: Result) -> None:
+        """Bring the result of a job; returns when it is durable, or when nobody wants it any more."""
+        if job.execution_id is None:
+            await self._report_alone(job, result)
+            return
+        event = ActionCompleted(job.action_id, result.data, result.error, result.cancel, job.attempt)
+        try:
+            await self._engine.report(job.execution_id, event)
+        except UnavailableError:
+            raise
+        except TramontaneError as refusal:
+            log.info("result not taken action_id=%s reason=%s", job.action_id, refusal.message)
+
+    async def _report_alone(self, job: JobRow, result: Result) -> None:
+        while True:
+            try:
+                await self._alone.complete(job.action_id, job.attempt, result)
+                return
+            except UnavailableError as error:
+                log.warning("result not stored yet action_id=%s error=%s", job.action_id, error.message)
+            await asyncio.sleep(_PAUSE)
+
+    async def hand_over(self, job: JobRow) -> None:
+        """An asynchronous action was begun: its result comes from outside, the job is over."""
+        while True:
+            try:
+                await self._jobs.finish(self.node_id, [job.action_id])
+                return
+            except UnavailableError as error:
+                log.warning("job not removed yet action_id=%s error=%s", job.action_id, error.message)
+            await asyncio.sleep(_PAUSE)
+
+    async def still_held(self, jobs: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+        """Of these (action id, attempt) pairs, those that this node may go on running."""
+        return await self._jobs.still_held(self.node_id, jobs)
+
+    async def lose_claims(self, process_id: str) -> int:
+        """Take away all claims of a process that is over: its actions were lost, or are sent again."""
+        count = 0
+        while True:
+            lost = await self._jobs.lose_claims(process_id, _lost, self._engine.new_id, self.now(), _BATCH)
+            for job in lost.reported:
+                if job.execution_id is not None:
+                    self._engine.look(job.execution_id)
+            found = len(lost.reported) + len(lost.repeated) + len(lost.failed)
+            count += found
+            if found < _BATCH:
+                return count
+
+    # -- timers ---------------------------------------------------------------------------
+
+    async def fire(self, timer: Timer) -> None:
+        """Tell an execution that a timer is due; its turn deletes the timer."""
+        event = TimerFired(timer.task_id, timer.kind, timer.generation)
+        try:
+            await self._engine.report(timer.execution_id, event)
+        except UnavailableError:
+            raise
+        except TramontaneError as refusal:
+            log.info("timer not taken task_id=%s reason=%s", timer.task_id, refusal.message)
+
+    async def due_timers(self) -> list[Timer]:
+        """Timers that are due now, oldest first."""
+        return await self._queues.due_timers(self.node_id, self.now(), limit=_BATCH)
+
+    async def coming_timers(self, seconds: float) -> list[Timer]:
+        """This node's timers of so many seconds to come."""
+        return await self._queues.timers_of(self.node_id, self.now() + round(seconds * 1_000_000))
+
+    # -- inboxes --------------------------------------------------------------------------
+
+    async def look_at_inboxes(self, grace: float) -> int:
+        """Wake executions whose inbox rows are older than ``grace`` seconds, and at once those that
+        nobody is running now; return how many."""
+        waiting = await self._queues.waiting_executions(
+            self.node_id, self.now(), round(grace * 1_000_000), _BATCH
+        )
+        for execution_id in waiting:
+            self._engine.look(execution_id)
+        return len(waiting)
+
+    # -- nodes ----------------------------------------------------------------------------
+
+    async def register(self, name: str, kind: str, info: FrozenDict) -> Micros:
+        """Enter this node into the register; return the database's time."""
+        return await self._nodes.register(self.node_id, name, kind, info)
+
+    async def beat(self) -> Micros | None:
+        """Show that this node lives; None: it was declared dead."""
+        return await self._nodes.beat(self.node_id)
+
+    async def leave(self) -> None:
+        """Take this node out of the register."""
+        await self._nodes.remove(self.node_id)
+
+    async def others(self) -> list[NodeRow]:
+        """All processes in the register but this one."""
+        return [node for node in await self._nodes.all() if node.id != self.node_id]
+
+    async def absent(self) -> set[str]:
+        """Ids of processes that hold claims or executions and aren't in the register."""
+        # In this order: a process enters the register before it takes anything.
+        named = {*await self._jobs.claimants(), *await self._queues.nodes_with_executions()}
+        present = {node.id for node in await self._nodes.all()} | {self.node_id}
+        return named - present
+
+    async def bury(self, process_id: str) -> None:
+        """Carry on what a dead process left: its claims, and its executions from where they stopped."""
+        await self._nodes.remove(process_id)
+        lost = await self.lose_claims(process_id)
+        taken = 0
+        while found := await self._queues.take_over(self.node_id, [process_id], _BATCH):
+            taken += len(found)
+        log.info("took over node_id=%s lost_claims=%d executions=%d", process_id, lost, taken)
+
+
+def _lost(job: JobRow) -> FrozenDict:
+    return FrozenDict(to_data(ActionLost(job.action_id, job.attempt)))
+
+
+__all__ = ["ActionExecution", "ClaimedJob", "JobRow", "NodeRow", "NodeWork", "Timer"]
