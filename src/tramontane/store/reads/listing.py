@@ -105,7 +105,7 @@ def _time_clause(condition: Condition) -> ColumnElement[bool]:
     column = condition.field.column
     if condition.operator in ("eq", "neq", "in", "nin"):
         matches = [_same_second(column, value) for value in condition.values]
-        found: ColumnElement[bool] = or_(*matches) if matches else false()
+        found: ColumnElement[bool] = or_(false(), *matches)
         if condition.operator in ("eq", "in"):
             return found
         return and_(column.is_not(None), not_(found))
@@ -142,8 +142,8 @@ def _tags_clause(condition: Condition) -> ColumnElement[bool]:
     if condition.operator in ("eq", "has"):
         return and_(column.is_not(None), *has)
     if condition.operator == "in":
-        return or_(*has) if has else false()
-    return and_(column.is_not(None), not_(or_(*has)))
+        return or_(false(), *has)
+    return and_(column.is_not(None), not_(or_(false(), *has)))
 
 
 def _json_clause(condition: Condition) -> ColumnElement[bool]:
@@ -162,7 +162,7 @@ def after_marker(sort: Sequence[SortKey], marker: Sequence[Any]) -> ColumnElemen
         if beyond is not None:
             choices.append(and_(*same, beyond))
         same.append(key.field.is_null if value is None else key.field.value == value)
-    return or_(*choices) if choices else false()
+    return or_(false(), *choices)
 
 
 def _beyond(key: SortKey, value: Any) -> ColumnElement[bool] | None:
