@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from aiohttp import ClientError
 from rich.console import Console
 from rich.json import JSON
 from sources import serve_sources
@@ -31,7 +32,7 @@ _START_LIMIT: Final = 60  # seconds
 _RUN_LIMIT: Final = 120
 _STOP_LIMIT: Final = 30
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 class DemoError(Exception):
@@ -113,7 +114,7 @@ async def demo() -> None:
     with tempfile.TemporaryDirectory(prefix="tramontane-demo-") as folder, serve_sources() as sources:
         console.print("Starting: tramontane serve", style="bold")
         async with service(Path(folder)) as url, connect(url) as client:
-            console.print(f"The service is ready at {url}, its outside world at {sources}.")
+            console.print(f"The service is ready at {url}.")
             async with asyncio.timeout(_RUN_LIMIT):
                 output = await play(client, sources)
             console.print("\nOutput of the workflow:", style="bold")
@@ -126,11 +127,11 @@ async def demo() -> None:
 def main() -> int:
     try:
         asyncio.run(demo())
-    except (DemoError, RestError, OSError) as error:
-        print(f"The demo failed: {error}", file=sys.stderr)
-        return 1
     except TimeoutError:
         print("The demo failed: it took too long.", file=sys.stderr)
+        return 1
+    except (DemoError, RestError, OSError, ClientError) as error:
+        print(f"The demo failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)

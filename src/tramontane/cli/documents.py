@@ -19,6 +19,8 @@ Kind = Literal["workflows", "workbook", "actions"]
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 STDIN: Final = "-"
+PATHS: Final[dict[Kind, str]] = {"workflows": "workflows", "workbook": "workbooks", "actions": "actions"}
+"""Where documents of each kind are uploaded to, below ``/v2``."""
 
 _PARSERS: Final[dict[Kind, Callable[[str, CheckOptions], Upload]]] = {
     "workflows": parse_workflows,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from rich.json import JSON
 
 from tramontane.cli import loop
 from tramontane.cli.diagnostics import Source, render
-from tramontane.cli.documents import KINDS, Kind, guess_kind, parse, read_source
+from tramontane.cli.documents import KINDS, PATHS, Kind, guess_kind, parse, read_source
 from tramontane.cli.local import local_service
 from tramontane.cli.pairs import Pairs, together
 from tramontane.cli.rest import RestClient, RestError
@@ -75,12 +76,20 @@ AnyView = LiveView | LineView | Silent
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("-w", "--workflow", help="Workflow to run, if the file holds several.")
 @click.option("-i", "--input", "inputs", type=Pairs(), multiple=True, help="Input of the workflow.")
-@click.option("--param", "params", type=Pairs(), multiple=True, help="Parameters of the start, e.g. task_name=x.")
+@click.option(
+    "--param", "params", type=Pairs(), multiple=True, help="Parameters of the start, e.g. task_name=x."
+)
 @click.option("--env", "env", type=Pairs(), multiple=True, help="Variables that <% env() %> gives.")
-@click.option("--also", multiple=True, type=click.Path(dir_okay=False), help="Another file that the workflow needs.")
-@click.option("--kind", type=click.Choice(KINDS), help="Kind of document; guessed from its shape if not given.")
+@click.option(
+    "--also", multiple=True, type=click.Path(dir_okay=False), help="Another file that the workflow needs."
+)
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="Kind of document; guessed from its shape if not given."
+)
 @click.option("--allow-loopback", is_flag=True, help="Let HTTP actions connect to this machine.")
-@click.option("--json", "as_json", is_flag=True, help="Print the end of the execution as JSON, and nothing else.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the end of the execution as JSON, and nothing else."
+)
 def command(
     file: str,
     workflow: str | None,
@@ -98,6 +107,7 @@ def command(
     --env are key=value, @file.json or a JSON object, and may be given several times. Ctrl-C cancels
     the execution. The exit status is 0 for SUCCESS, 1 for ERROR, 3 for CANCELLED and for PAUSED.
     """
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     main = _load(file, kind, quiet=as_json)
     definitions = (*(_load(other, None, quiet=as_json) for other in also), main)
     parameters = together(params)
@@ -117,7 +127,8 @@ def command(
 
 def _load(file: str, kind: Kind | None, *, quiet: bool) -> Definition:
     """Read and check a file; show what is wrong with it, and end if it can't be run."""
-    source, problems, upload = Source(file, ""), (), None
+    source, upload = Source(file, ""), None
+    problems: Sequence[Problem] = ()
     try:
         source = read_source(file)
         kind = kind or guess_kind(source.text)
@@ -141,7 +152,9 @@ def _choose(definition: Definition, wanted: str | None) -> str:
     if wanted is None:
         if len(names) == 1:
             return names[0]
-        raise click.UsageError(f"name the workflow to run with --workflow; {definition.source.name} holds {known}")
+        raise click.UsageError(
+            f"name the workflow to run with --workflow; {definition.source.name} holds {known}"
+        )
     for name in names:
         if wanted == name or (definition.upload.workbook and name.endswith(f".{wanted}")):
             return name
@@ -152,7 +165,7 @@ async def _run(job: Job, view: AnyView, allow_loopback: bool) -> dict[str, Any]:
     """Run the job; give its execution as the API shows it, with the tree of its tasks."""
     async with local_service(allow_loopback) as client:
         for definition in job.definitions:
-            await client.upload(definition.kind, definition.source.text)
+            await client.upload(PATHS[definition.kind], definition.source.text)
         body = {"workflow_name": job.workflow, "input": job.input, "params": job.params}
         identifier = (await client.post("executions", body))["id"]
         with cancelled_by_signals(client, identifier), view:

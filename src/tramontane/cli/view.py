@@ -28,6 +28,7 @@ _LOOKS: Final = {  # state: symbol, the same in ASCII, colour
     RUNNING: ("●", "*", "cyan"),
 }
 _INFO_LINES: Final = 4
+_BY_TASKS: Final = "Failure caused by error in tasks"
 _QUIET: Final = frozenset({SUCCESS, SKIPPED})  # states whose lines may give way on a small terminal
 
 
@@ -71,8 +72,8 @@ class LiveView:
             )
         hidden = len(snapshot.steps) - len(steps)
         reasons = [f"{step.path}: {_shorten(step.info)}" for step in failed(snapshot)]
-        if snapshot.info and not reasons:
-            reasons = [_shorten(snapshot.info)]
+        if reason := own_reason(snapshot):
+            reasons.append(_shorten(reason))
         title = Text.assemble(
             (snapshot.name, "bold"),
             " ",
@@ -121,7 +122,8 @@ class LineView:
             self._line(snapshot, step.state, f"{step.path}{words}{info}")
         if self._state != snapshot.state and snapshot.state != RUNNING:
             self._state = snapshot.state
-            info = f": {_shorten(snapshot.info)}" if snapshot.info and not failed(snapshot) else ""
+            reason = own_reason(snapshot)
+            info = f": {_shorten(reason)}" if reason else ""
             self._line(snapshot, snapshot.state, f"{snapshot.name}{info}")
 
     def _line(self, snapshot: Snapshot, state: str, text: str) -> None:
@@ -131,7 +133,9 @@ class LineView:
 def open_view(console: Console) -> LiveView | LineView:
     """Choose the view that fits where ``console`` writes to."""
     return (
-        LiveView(console) if console.is_terminal else LineView(lambda line: console.print(line, markup=False))
+        LiveView(console)
+        if console.is_terminal
+        else LineView(lambda line: console.print(line, markup=False, soft_wrap=True))
     )
 
 
@@ -141,6 +145,11 @@ def failed(snapshot: Snapshot) -> list[Step]:
     return [
         step for step in failures if not any(other.path.startswith(f"{step.path}/") for other in failures)
     ]
+
+
+def own_reason(snapshot: Snapshot) -> str:
+    """Return why the execution is in its state, unless its failed tasks tell that already."""
+    return "" if snapshot.info.startswith(_BY_TASKS) and failed(snapshot) else snapshot.info
 
 
 def fitting(steps: tuple[Step, ...], height: int) -> list[Step]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from tramontane.cli.rest import RestClient
-from tramontane.states import PAUSED, RUNNING, is_completed
+from tramontane.states import IDLE, PAUSED, RUNNING, WAITING, is_completed
 from tramontane.values import decode
 
 _PAUSE: Final = 0.1  # seconds between two looks
 _SHARE: Final = 4  # reading takes at most one part in so many and one of the time
+_NOT_BEGUN: Final = frozenset({IDLE, WAITING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Step:
     """A task, or one of several executions that a task started, as one line of a view.
 
     ``detail`` names what it runs; ``items`` counts the done and all items of a ``with-items``
-    (all: 0 while unknown); ``seconds`` since it was first seen until its end.
+    (all: 0 while unknown); ``seconds`` since it was first seen at work until its end.
     """
 
     id: str
@@ -141,6 +142,8 @@ class Watch:
 
     def _seconds(self, identifier: str, state: str) -> float:
         now = time.monotonic()
+        if state in _NOT_BEGUN:
+            return 0.0
         begun, ended = self._spans.get(identifier, (self._begun if not self._spans else now, None))
         ended = (now if ended is None else ended) if is_completed(state) else None
         self._spans[identifier] = (begun, ended)

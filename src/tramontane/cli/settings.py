@@ -1,0 +1,110 @@
+"""Options of the command line that stand for settings: one for each field of ``Settings``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from tramontane.config import Settings, SettingsError, load_settings
+
+MEANINGS: Final = {
+    "database": "URL, such as sqlite:///FILE, sqlite:// (memory), postgresql://USER:PASSWORD@HOST/NAME.",
+    "host": "Address or name to listen on.",
+    "port": "Port to listen on; 0 takes any free one.",
+    "max_limit": "Most objects on one page of a list.",
+    "max_body_bytes": "Largest request body.",
+    "max_wait_seconds": "Longest time that a request waits for the end of an execution.",
+    "validation_mode": "Whether definitions are checked: mandatory, enabled (clients may skip it), disabled.",
+    "strict_definitions": "Refuse definitions with warnings.",
+    "allow_action_execution_deletion": "Let clients delete finished action executions without a task.",
+    "info_file": "JSON file that GET /info answers with; without one there is no /info.",
+    "healthcheck": "Answer GET /healthcheck.",
+    "trust_proxy_headers": "Believe X-Forwarded-… headers when links are written.",
+    "cors_origins": "Origins whose pages may call the API from a browser, separated by commas.",
+    "field_size_limit_kb": "Largest input, output or published data of an execution; -1: no limit.",
+    "merge_strategy": "How published maps meet variables of the same name: replace them, or merge into them.",
+    "context_versioning": "Let the newer of two values win where branches join.",
+    "max_waiting_requests": "Requests that may wait in memory before further ones are answered with 503.",
+    "cached_executions": "Executions kept in memory between their turns.",
+    "executor_slots": "Actions that run at the same time.",
+    "executor_threads": "Threads for actions that block.",
+    "executor_name": "Name that the task attribute 'target' reaches this node by.",
+    "caller_seconds": "Longest time that a request waits for an action that it asked to run.",
+    "load_action_plugins": "Use the action plug-ins that are installed.",
+    "action_allowlist": "Patterns of actions to offer, separated by commas; all if empty.",
+    "action_denylist": "Patterns of actions not to offer, separated by commas.",
+    "http_timeout_seconds": "Timeout of std.http where a task gives none; 0: none.",
+    "http_max_response_bytes": "Largest response that std.http takes; 0: no limit.",
+    "http_allowed_hosts": "Hosts that HTTP actions may connect to, separated by commas; all if empty.",
+    "http_denied_cidrs": "Networks that HTTP actions may not connect to, separated by commas.",
+    "log_request_bodies": "Write bodies of requests of HTTP actions to the log.",
+    "log_response_bodies": "Write bodies of responses to HTTP actions to the log.",
+    "sensitive_headers": "Headers whose values never get into the log, separated by commas.",
+    "heartbeat_seconds": "How often a node says that it lives.",
+    "lease_seconds": "Silence after which a node counts as dead; at least three heartbeats.",
+    "shutdown_grace_seconds": "How long running actions may go on after the service was asked to stop.",
+}
+"""What each setting does, in one line; the reference has the same lines."""
+
+_FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def setting_options(names: Iterable[str] = _FIELDS) -> Callable[[Function], Function]:
+    """Add an option for each setting, and ``--config-file``; they are passed on as ``given``.
+
+    What isn't given is None, so that the file and the environment have their say.
+    """
+
+    def decorate(function: Function) -> Function:
+        for name in reversed(list(names)):
+            function = _option(name)(function)
+        return click.option(
+            "--config-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File with settings: TOML, or an existing mistral.conf.",
+        )(function)
+
+    return decorate
+
+
+def _option(name: str) -> Callable[[Function], Function]:
+    text = f"--{name.replace('_', '-')}"
+    if isinstance(_FIELDS[name].default, bool):
+        return click.option(f"{text}/--no-{text[2:]}", name, default=None, help=MEANINGS[name])
+    return click.option(text, name, metavar=_metavar(name), help=f"{MEANINGS[name]}{_default(name)}")
+
+
+def _metavar(name: str) -> str:
+    default = _FIELDS[name].default
+    if name == "database":
+        return "URL"
+    if isinstance(default, int | float):
+        return "NUMBER"
+    return "LIST" if isinstance(default, tuple) else "TEXT"
+
+
+def _default(name: str) -> str:
+    default = _FIELDS[name].default
+    if default in (None, "", ()):
+        return ""
+    shown = ", ".join(default) if isinstance(default, tuple) else format_number(default)
+    return f"  [default: {shown}]"
+
+
+def format_number(default: Any) -> str:
+    """Write 60.0 as people do."""
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+def read_settings(config_file: Path | None, given: dict[str, Any]) -> Settings:
+    """Put the settings together; what is wrong ends the command with status 2."""
+    try:
+        return load_settings(config_file, **given)
+    except SettingsError as error:
+        raise click.UsageError(error.message) from None
