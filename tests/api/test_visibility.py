@@ -1,0 +1,191 @@
+"""Who sees and changes what (REST specification, sections 7 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from tests.api.conftest import Library
+from tests.api.lab import ANY_UUID, Client
+from tests.api.test_lists import UUIDS, execution, store
+from tramontane.store import schema
+
+WORKFLOW = "version: '2.0'\nthing:\n  tasks:\n    t: {action: std.noop}\n"
+WORKBOOK = "version: '2.0'\nname: thing\n"
+ACTION = "version: '2.0'\nthing: {base: std.noop}\n"
+AsProject = Callable[[str], Client]
+
+BODIES: dict[str, Any] = {
+    "workflows": WORKFLOW,
+    "workbooks": WORKBOOK,
+    "actions": ACTION,
+    "environments": {"name": "thing"},
+}
+KINDS = list(BODIES)
+
+
+def publish(client: Client, kind: str) -> Any:
+    """Create a public thing of a kind."""
+    if kind == "environments":
+        return client.post("/v2/environments", {"name": "thing", "scope": "public"})
+    return client.post(f"/v2/{kind}?scope=public", BODIES[kind])
+
+
+@pytest.mark.spec("API83", "API84", "API85")
+@pytest.mark.parametrize("kind", KINDS)
+def test_private_things_are_seen_by_their_project_and_administrators(as_project: AsProject, kind: str) -> None:
+    assert as_project("a").post(f"/v2/{kind}", BODIES[kind]).status == 201
+    assert as_project("b").get(f"/v2/{kind}/thing").status == 404
+    assert as_project("b").delete(f"/v2/{kind}/thing").status == 404
+    assert "thing" not in as_project("b").names(f"/v2/{kind}")
+    for token in ("a", "b/admin"):
+        assert as_project(token).get(f"/v2/{kind}/thing").json["project_id"] == "a"
+        assert "thing" in as_project(token).names(f"/v2/{kind}")
+
+
+@pytest.mark.spec("API86")
+def test_an_administrator_finds_any_workflow_by_its_id(as_project: AsProject) -> None:
+    (workflow,) = as_project("a").post("/v2/workflows", WORKFLOW).json["workflows"]
+    assert as_project("b/admin").get(f"/v2/workflows/{workflow['id']}").status == 200
+    assert as_project("b").get(f"/v2/workflows/{workflow['id']}").status == 404
+
+
+@pytest.mark.spec("API83", "API84", "API85", "API95")
+def test_executions_are_seen_by_their_project_and_administrators(as_project: AsProject, library: Library) -> None:
+    store(library, execution(1, project_id="a"))
+    url = f"/v2/executions/{UUIDS[1]}"
+    assert as_project("a").get(url).status == 200
+    assert as_project("b/admin").get(url).status == 200
+    assert as_project("b").get(url).status == 404
+    assert as_project("b").put(url, {"state": "PAUSED"}).status == 404
+    assert as_project("b").delete(url).status == 404
+    assert as_project("b").items("/v2/executions") == []
+    assert as_project("b").get(f"/v2/executions?marker={UUIDS[1]}").status == 404
+    for below in ("tasks", "executions", "report"):
+        assert as_project("b").get(f"{url}/{below}").status == 404
+    assert len(as_project("b/admin").items("/v2/executions")) == 1
+
+
+@pytest.mark.spec("API87")
+@pytest.mark.parametrize("kind", KINDS)
+def test_public_things_are_seen_by_everybody(as_project: AsProject, kind: str) -> None:
+    assert publish(as_project("a/admin"), kind).status == 201
+    assert as_project("b").get(f"/v2/{kind}/thing").json["project_id"] == "a"
+    assert "thing" in as_project("b").names(f"/v2/{kind}")
+
+
+@pytest.mark.spec("API88", "API89", "API96")
+@pytest.mark.parametrize("kind", KINDS)
+def test_public_things_are_changed_by_their_owner_and_administrators_only(as_project: AsProject, kind: str) -> None:
+    assert publish(as_project("a/admin"), kind).status == 201
+    assert as_project("b").put(f"/v2/{kind}", BODIES[kind]).status == 403
+    assert as_project("b").delete(f"/v2/{kind}/thing").status == 403
+    assert as_project("c/admin").put(f"/v2/{kind}", BODIES[kind]).status == 200
+    changed = as_project("a").get(f"/v2/{kind}/thing").json
+    assert changed["project_id"] == "a"
+    assert as_project("a").delete(f"/v2/{kind}/thing").status == 204
+
+
+@pytest.mark.spec("API76", "API82")
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_administrators_publish(as_project: AsProject, kind: str) -> None:
+    answer = publish(as_project("a"), kind)
+    assert answer.status == 403
+    assert answer.fault
+    assert "thing" not in as_project("a/admin").names(f"/v2/{kind}")
+    bogus = as_project("a").post(f"/v2/{kind}?scope=bogus", BODIES[kind])
+    assert bogus.status == 400
+
+
+@pytest.mark.spec("API90", "API91")
+@pytest.mark.parametrize("kind", KINDS)
+def test_ones_own_thing_comes_before_a_public_one_of_the_same_name(as_project: AsProject, kind: str) -> None:
+    assert publish(as_project("a/admin"), kind).status == 201
+    assert as_project("b").post(f"/v2/{kind}", BODIES[kind]).status == 201
+    assert as_project("b").get(f"/v2/{kind}/thing").json["project_id"] == "b"
+    assert as_project("a").get(f"/v2/{kind}/thing").json["project_id"] == "a"
+    assert as_project("b/admin").get(f"/v2/{kind}/thing").json["project_id"] == "b"
+    assert as_project("c/admin").get(f"/v2/{kind}/thing").json["project_id"] == "a"
+    assert as_project("b").delete(f"/v2/{kind}/thing").status == 204
+    assert as_project("b").get(f"/v2/{kind}/thing").json["project_id"] == "a"
+
+
+@pytest.mark.spec("API78", "API79")
+def test_looking_across_projects_is_for_administrators(as_project: AsProject) -> None:
+    for kind in ("workflows", "executions"):
+        assert as_project("a").get(f"/v2/{kind}?all_projects=true").status == 403
+        assert as_project("a").get(f"/v2/{kind}?all_projects=false").status == 200
+        assert as_project("a/admin").get(f"/v2/{kind}?all_projects=true").status == 200
+    assert as_project("a").get(f"/v2/executions?project_id={ANY_UUID}").status == 403
+    assert as_project("a").get(f"/v2/workflows?project_id={ANY_UUID}").status == 200
+    assert as_project("a/admin").get(f"/v2/executions?project_id={ANY_UUID}").status == 200
+
+
+@pytest.mark.spec("API80")
+def test_a_rule_that_refuses_stops_every_endpoint_that_it_guards(library: Library) -> None:
+    class Nothing:
+        def allows(self, rule: str, caller: object) -> bool:
+            return False
+
+    client = library.client(rules=Nothing())
+    for method, path in (
+        ("GET", "/v2/workflows"),
+        ("POST", "/v2/workflows"),
+        ("PUT", "/v2/workflows/x"),
+        ("DELETE", "/v2/workbooks/x"),
+        ("GET", "/v2/actions/std.echo"),
+        ("GET", f"/v2/executions/{ANY_UUID}/report"),
+        ("GET", f"/v2/tasks/{ANY_UUID}/workflow_executions"),
+        ("POST", "/v2/action_executions"),
+        ("PUT", "/v2/environments"),
+    ):
+        assert client.call(method, path).status == 403, path
+    for path in ("/", "/v2"):
+        assert client.get(path).status == 200
+    assert client.post("/v2/workflows/validate", WORKFLOW).status == 200
+
+
+@pytest.mark.spec("API93")
+def test_what_came_with_the_service_is_changed_by_administrators_only(as_project: AsProject, library: Library) -> None:
+    assert as_project("a/admin").post("/v2/workflows?scope=public", WORKFLOW).status == 201
+
+    async def mark() -> None:
+        async with library.database.write() as connection:
+            await connection.execute(sa.update(schema.workflow_definitions).values(is_system=True))
+
+    library.runner.run(mark())
+    assert as_project("a").delete("/v2/workflows/thing").status == 400
+    assert as_project("a").put("/v2/workflows", WORKFLOW).status == 400
+    assert as_project("a/admin").delete("/v2/workflows/thing").status == 204
+
+
+@pytest.mark.spec("API136")
+def test_a_shared_workflow_is_seen_once_it_is_accepted(as_project: AsProject, library: Library) -> None:
+    (workflow,) = as_project("a").post("/v2/workflows", WORKFLOW).json["workflows"]
+
+    async def share(status: str) -> None:
+        row = {
+            "id": f"member-{status}",
+            "resource_id": workflow["id"],
+            "resource_type": "workflow",
+            "project_id": "a",
+            "member_id": "b",
+            "status": status,
+            "created_at": 0,
+        }
+        async with library.database.write() as connection:
+            await connection.execute(sa.delete(schema.members))
+            await connection.execute(sa.insert(schema.members), [row])
+
+    library.runner.run(share("pending"))
+    assert as_project("b").get("/v2/workflows/thing").status == 404
+    library.runner.run(share("accepted"))
+    for path in ("thing", workflow["id"]):
+        assert as_project("b").get(f"/v2/workflows/{path}").json["project_id"] == "a"
+    assert as_project("b").names("/v2/workflows") == ["thing"]
+    assert as_project("b").put("/v2/workflows", WORKFLOW).status == 403
+    assert as_project("b").delete("/v2/workflows/thing").status == 403
+    assert as_project("c").get("/v2/workflows/thing").status == 404
