@@ -238,6 +238,5 @@ def _api_settings(settings: Settings) -> ApiSettings:
         healthcheck=settings.healthcheck,
         trust_proxy_headers=settings.trust_proxy_headers,
         cors_origins=settings.cors_origins,
-        field_size_limit_kb=settings.field_size_limit_kb,
         max_wait_seconds=settings.max_wait_seconds,
     )

@@ -24,5 +24,4 @@ class ApiSettings:
     healthcheck: bool = False
     trust_proxy_headers: bool = False
     cors_origins: tuple[str, ...] = ()
-    field_size_limit_kb: int = 10240
     max_wait_seconds: float = 60.0
