@@ -275,7 +275,9 @@ def test_an_event_that_is_posted_twice_is_there_once(database_url: str) -> None:
         await store.post([make.event(first)])
         await store.post([make.event(first), make.event(first, "i2")])
         assert await count(database, schema.inbox) == 2
-        await store.discard(["i1", "i2"])
+        await store.discard_all("other")
+        assert await count(database, schema.inbox) == 2
+        await store.discard_all("e1")
         assert await count(database, schema.inbox) == 0
 
     make.with_database(database_url, test)

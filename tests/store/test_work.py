@@ -190,6 +190,20 @@ def test_a_released_claim_can_be_claimed_again(database_url: str) -> None:
     make.with_database(database_url, test)
 
 
+def test_a_finished_job_is_gone_if_the_process_still_held_it(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        jobs = Jobs(database)
+        await with_jobs(database, {}, {})
+        await jobs.claim("n1", [""], 1)
+        await jobs.finish("n2", ["a0", "a1"])
+        assert len(await jobs.claims_of("n1")) == 1
+        await jobs.finish("n1", ["a0", "a1"])
+        assert await jobs.claims_of("n1") == []
+        assert await jobs.waiting() == {"": 1}
+
+    make.with_database(database_url, test)
+
+
 def test_a_process_holds_only_the_attempts_that_it_claimed(database_url: str) -> None:
     async def test(database: Database) -> None:
         jobs = Jobs(database)

@@ -49,17 +49,14 @@ class Database:
         """Errors of the infrastructure become :class:`DatabaseUnavailableError`; others pass."""
         try:
             yield
-        except DBAPIError as error:
-            words = self.dialect.unavailable(error.orig) if error.orig is not None else None
-            if words is None:
-                raise
-            raise DatabaseUnavailableError(words) from error
         except PoolTimeoutError as error:
             raise DatabaseUnavailableError(
                 "all connections to the database are busy; try again later"
             ) from error
-        except OSError as error:
-            words = self.dialect.unavailable(error)
+        except Exception as error:
+            # Errors of connecting come as the driver raises them, others wrapped.
+            cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+            words = self.dialect.unavailable(cause)
             if words is None:
                 raise
             raise DatabaseUnavailableError(words) from error

@@ -103,10 +103,6 @@ class Executions:
             self._database, [(statements.INBOX, codec.write_inbox(each)) for each in rows]
         )
 
-    async def discard(self, row_ids: Sequence[str]) -> None:
-        """Delete inbox rows whose execution doesn't exist any more."""
-        await commit.write_rows(self._database, [(statements.INBOX_USED, (each,)) for each in row_ids])
-
     async def discard_all(self, execution_id: str) -> None:
         """Delete all inbox rows of an execution that doesn't exist any more."""
         async with self._database.write() as connection:

@@ -44,7 +44,8 @@ _READERS = 10
 _LOCK = "SELECT id, version FROM heads WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE SKIP LOCKED"
 
 _CONTENTION = frozenset({"55P03", "57014"})
-_INFRASTRUCTURE_CLASSES = frozenset({"08", "25", "53", "57", "58", "XX"})
+_INFRASTRUCTURE_CLASSES = frozenset({"08", "25", "28", "3D", "53", "57", "58", "XX"})
+"""Classes of SQLSTATE that speak of the server and the way to it, not of what was sent."""
 
 
 class PostgreSQL:

@@ -1,0 +1,108 @@
+"""The server goes away and comes back: nothing hangs, everything says so, work goes on afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import sqlalchemy as sa
+from tests.store import records as make
+
+from tramontane.errors import UnavailableError
+from tramontane.store.database import open_database
+from tramontane.store.definitions import Definitions
+from tramontane.store.errors import DatabaseUnavailableError
+from tramontane.store.executions import Executions
+from tramontane.store.jobs import Jobs
+
+
+class Gate:
+    """A way to the server that can be closed."""
+
+    def __init__(self, url: str) -> None:
+        self._target = sa.make_url(url)
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        through = sa.make_url(f"postgresql://127.0.0.1:{self._port}").set(
+            username=self._target.username, password="s3cret-word", database=self._target.database
+        )
+        return through.render_as_string(hide_password=False)
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        directory = self._target.query.get("host")
+        if isinstance(directory, str):
+            there = await asyncio.open_unix_connection(f"{directory}/.s.PGSQL.5432")
+        else:
+            there = await asyncio.open_connection(self._target.host, self._target.port or 5432)
+        await asyncio.gather(self._copy(reader, there[1]), self._copy(there[0], writer))
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            with suppress(ConnectionError):
+                while data := await reader.read(65536):
+                    writer.write(data)
+                    await writer.drain()
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@asynccontextmanager
+async def gate_to(url: str) -> AsyncIterator[Gate]:
+    gate = Gate(url)
+    await gate.open()
+    try:
+        yield gate
+    finally:
+        await gate.close()
+
+
+def test_while_the_server_is_away_every_entrance_says_so_and_afterwards_all_work(postgresql_url: str) -> None:
+    async def test() -> None:
+        async with gate_to(postgresql_url) as gate:
+            database = await open_database(gate.url)
+            store = Executions(database)
+            await make.start(store, make.execution("e1"))
+            assert await store.load("e1") is not None
+            assert await store.is_used("e1")
+            await gate.close()
+            for attempt in (
+                make.start(store, make.execution("e2")),
+                store.load("e1"),
+                store.is_used("e1"),
+                store.committed(["e1"], 1),
+                Definitions(database).version(),
+                Jobs(database).claim("n1", [""], 1),
+            ):
+                with pytest.raises(DatabaseUnavailableError) as caught:
+                    await attempt
+                assert isinstance(caught.value, UnavailableError)
+                assert "s3cret-word" not in caught.value.message
+            await gate.open()
+            await make.start(store, make.execution("e2"))
+            assert await store.load("e2") is not None
+            assert await store.is_used("e2")
+            assert await Definitions(database).version() == 0
+            await database.close()
+
+    asyncio.run(test())
