@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
-from mistralclient.shell import MistralShell
 
 from tramontane.cli import main
+from tramontane.cli.settings import MEANINGS
+from tramontane.config import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -21,7 +25,9 @@ _SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
-def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(
+    group: click.Group, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command with its full name."""
     context = click.Context(group)
     for name in group.list_commands(context):
@@ -66,7 +72,9 @@ def find(words: list[str]) -> click.Command:
     raise AssertionError(f"there is no command 'tramontane {' '.join(words)}'")
 
 
-@pytest.mark.parametrize(("path", "option"), OPTIONS, ids=lambda value: " ".join(value) if isinstance(value, tuple) else value)
+@pytest.mark.parametrize(
+    ("path", "option"), OPTIONS, ids=lambda value: " ".join(value) if isinstance(value, tuple) else value
+)
 def test_every_option_is_in_the_reference(path: tuple[str, ...], option: str) -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in REFERENCE)
     assert re.search(rf"`{re.escape(option)}[` ]", text), f"{' '.join(path)} {option}"
@@ -98,7 +106,11 @@ def test_every_line_that_calls_the_program_is_one_that_it_takes() -> None:
 def test_every_make_target_that_is_shown_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    shown = {target for page in DOCS for target in re.findall(r"`?make ([a-z]+)\b`", page.read_text(encoding="utf-8"))}
+    shown = {
+        target
+        for page in DOCS
+        for target in re.findall(r"`?make ([a-z]+)\b`", page.read_text(encoding="utf-8"))
+    }
     shown |= {words[0] for _, words in lines_of("make")}
     assert {"demo", "test"} <= shown
     assert shown <= targets
@@ -106,11 +118,18 @@ def test_every_make_target_that_is_shown_exists() -> None:
 
 def test_the_readme_opens_with_the_demo_and_the_tests() -> None:
     (first, *_) = _SHELL.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert [shlex.split(line, comments=True) for line in first.splitlines()] == [["make", "demo"], ["make", "test"]]
+    assert [shlex.split(line, comments=True) for line in first.splitlines()] == [
+        ["make", "demo"],
+        ["make", "test"],
+    ]
 
 
 def test_every_line_for_mistrals_client_is_a_command_of_it() -> None:
-    known = set(MistralShell()._get_commands_v2())
+    found = importlib.util.find_spec("mistralclient")
+    assert found is not None
+    assert found.origin is not None
+    shell = Path(found.origin).with_name("shell.py").read_text(encoding="utf-8")
+    known = set(re.findall(r"^ +'([a-z-]+)':", shell, re.MULTILINE))
     used = {words[0] for _, words in lines_of("mistral")}
     assert used
     assert used <= known
@@ -135,3 +154,27 @@ def test_every_library_has_a_reason() -> None:
     assert len(names) > 15
     assert set(names) - explained == set()
     assert explained - set(names) - {"library", "---"} == set()
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
+def test_every_setting_is_in_the_reference_with_its_meaning(field: dataclasses.Field[Any]) -> None:
+    (row,) = [
+        line
+        for line in REFERENCE[1].read_text(encoding="utf-8").splitlines()
+        if f"`TRAMONTANE_{field.name.upper()}`" in line and line.startswith("|")
+    ]
+    assert f"`--{field.name.replace('_', '-')}`" in row
+    assert MEANINGS[field.name] in row
+    if field.metadata["ini"]:
+        section, _, name = field.metadata["ini"].partition(".")
+        assert f"`[{section}] {name}`" in row
+
+
+def test_no_meaning_is_left_of_a_setting_that_is_gone() -> None:
+    assert set(MEANINGS) == {field.name for field in dataclasses.fields(Settings)}
+
+
+def test_the_layout_in_the_readme_names_every_part() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    parts = {path.name for path in (ROOT / "src/tramontane").iterdir() if any(path.glob("*.py"))}
+    assert {part for part in parts if f"`{part}`" not in text and f"tramontane/{part}`" not in text} == set()

@@ -31,7 +31,8 @@ RULES: dict[str, frozenset[str]] = {
     "service": ENGINE | {"core", "actions.registry", "store"},
     "runtime": LEAVES | {"actions", "service"},
     "auth": LEAVES | {"store"},
-    "api": LEAVES | {"service", "store", "lang", "auth"},
+    "api": LEAVES | {"service", "store", "lang", "auth", "drawing", "core.state", "actions.registry"},
+    "drawing": ENGINE,
     "ui": frozenset(),
     "rehearsal": ENGINE | {"core", "actions.registry"},
 }
