@@ -82,7 +82,7 @@ async def serving(database: str | None = None) -> AsyncIterator[tuple[Server, Pa
         file = None if database else Path(folder) / "bench.db"
         port = free_port()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tramontane.cli", "serve", "--port", str(port),
+            sys.executable, "-m", "tramontane", "serve", "--port", str(port),
             "--database", database or f"sqlite:///{file}",
             stdout=asyncio.subprocess.DEVNULL, env=os.environ.copy(),
         )  # fmt: skip
