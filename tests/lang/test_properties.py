@@ -66,20 +66,73 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | WORDS | st.just(5), inner, max_size=3),
     max_leaves=8,
 )
-TASKS = st.dictionaries(WORDS, st.dictionaries(KEYS, VALUES, max_size=4) | VALUES, max_size=4)
-WORKFLOWS = st.fixed_dictionaries(
-    {"tasks": TASKS},
+
+NAMES = st.sampled_from(["t", "u", "v", "a-b", "noop"])
+EXPRESSIONS = st.sampled_from(["<% $.x %>", "{{ _.x }}", "<% 1 %> <% 2 %>"])
+COUNTS = st.integers(0, 3) | EXPRESSIONS | st.just(1.0)
+FLAGS = st.booleans() | EXPRESSIONS
+MAPS = st.dictionaries(st.sampled_from(["a", "b", "c d"]), SCALARS | VALUES, min_size=1, max_size=3)
+TARGETS = NAMES | st.sampled_from(["fail", "pause msg='x y'", "fail(msg=1)", "fail msg=<% $.x %>", "noop"])
+GUARDED = st.dictionaries(TARGETS, EXPRESSIONS, min_size=1, max_size=1)
+NEXT = TARGETS | st.lists(TARGETS | GUARDED, min_size=1, max_size=3) | GUARDED
+SCOPES = st.dictionaries(st.sampled_from(["branch", "global", "atomic"]), MAPS, min_size=1)
+CLAUSE = NEXT | st.fixed_dictionaries({"publish": SCOPES}, optional={"next": NEXT})
+RETRY = st.just("count=3 delay=<% $.d %>") | st.fixed_dictionaries(
+    {"count": COUNTS, "delay": COUNTS}, optional={"break-on": EXPRESSIONS, "continue-on": EXPRESSIONS}
+)
+BOTH: dict[str, st.SearchStrategy[Any]] = {
+    "retry": RETRY,
+    "timeout": COUNTS,
+    "wait-before": COUNTS,
+    "pause-before": FLAGS,
+    "fail-on": FLAGS,
+    "safe-rerun": FLAGS,
+    "requires": NAMES | st.lists(NAMES, min_size=1, unique=True),
+    **dict.fromkeys(["on-success", "on-error", "on-complete", "on-skip"], CLAUSE),
+}
+GOOD_TASKS: st.SearchStrategy[Any] = st.dictionaries(
+    NAMES,
+    st.fixed_dictionaries(
+        {
+            "action": st.sampled_from(
+                ["std.noop", "std.echo output=1 x='y'", "<% $.a %> b=[1]", "x b=<% $.b %>"]
+            )
+        },
+        optional={
+            **BOTH,
+            "input": MAPS | EXPRESSIONS,
+            "publish": MAPS,
+            "with-items": st.sampled_from(["i in [1, 2]", "i in <% $.x %>", ["i in []", "j in {{ _.x }}"]]),
+            "join": st.sampled_from(["all", "one", 1, 2.0]),
+            "keep-result": FLAGS,
+            "tags": st.just(["x", "y"]),
+        },
+    ),
+    min_size=1,
+    max_size=4,
+)
+GOOD_WORKFLOWS: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"tasks": GOOD_TASKS},
+    optional={
+        "type": st.sampled_from(["direct", "reverse"]),
+        "task-defaults": st.fixed_dictionaries({}, optional=BOTH),
+        "input": st.lists(
+            NAMES | st.dictionaries(NAMES, VALUES, min_size=1, max_size=1), min_size=1, max_size=3
+        ),
+        "output": MAPS,
+        "vars": MAPS,
+    },
+)
+WILD_WORKFLOWS: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"tasks": st.dictionaries(WORDS, st.dictionaries(KEYS, VALUES, max_size=4) | VALUES, max_size=4)},
     optional={
         "type": st.sampled_from(["direct", "reverse", "x"]),
         "task-defaults": st.dictionaries(KEYS, VALUES, max_size=3) | VALUES,
-        "input": VALUES,
-        "output": VALUES,
-        "vars": VALUES,
-        "tags": VALUES,
-        "description": VALUES,
+        **dict.fromkeys(["input", "output", "vars", "tags", "description"], VALUES),
     },
 )
-OPTIONS = st.sampled_from([CheckOptions(), STRICT, UNCHECKED])
+WORKFLOWS = GOOD_WORKFLOWS | WILD_WORKFLOWS
+OPTIONS = st.sampled_from([UNCHECKED, CheckOptions(), STRICT])
 PARSERS = st.sampled_from([parse_workflows, WORKBOOK, ACTIONS])
 
 
