@@ -12,7 +12,7 @@ import click
 from tramontane.cli import loop
 from tramontane.cli.db import shown_url
 from tramontane.cli.listener import Server, bind, is_loopback, url_of
-from tramontane.cli.settings import read_settings, setting_options
+from tramontane.cli.settings import WrongCallError, read_settings, setting_options
 from tramontane.compose import open_node
 from tramontane.config import Settings
 from tramontane.errors import TramontaneError
@@ -38,7 +38,7 @@ def command(config_file: Path | None, log_level: str, insecure_no_auth: bool, **
     """
     settings = read_settings(config_file, given)
     if not insecure_no_auth and not is_loopback(settings.host):
-        raise click.UsageError(
+        raise WrongCallError(
             f"whoever reaches {settings.host} would be the administrator of this service, because nobody is "
             "asked who they are; listen on 127.0.0.1, or add --insecure-no-auth if the network is trusted"
         )

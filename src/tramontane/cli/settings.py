@@ -50,6 +50,13 @@ MEANINGS: Final = {
 }
 """What each setting does, in one line; the reference has the same lines."""
 
+
+class WrongCallError(click.ClickException):
+    """Options or settings that can't be meant: one line, status 2."""
+
+    exit_code = 2
+
+
 _FIELDS: Final = {field.name: field for field in dataclasses.fields(Settings)}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -107,4 +114,4 @@ def read_settings(config_file: Path | None, given: dict[str, Any]) -> Settings:
     try:
         return load_settings(config_file, **given)
     except SettingsError as error:
-        raise click.UsageError(error.message) from None
+        raise WrongCallError(error.message) from None
