@@ -25,7 +25,7 @@ from tramontane.errors import BadRequestError
 from tramontane.states import ERROR, RUNNING, SKIPPED, SUCCESS
 from tramontane.store.reads.objects import not_found, read_by_id
 from tramontane.store.reads.resources import ACTION_EXECUTIONS, EXECUTIONS, TASKS
-from tramontane.store.reads.results import task_results
+from tramontane.store.reads.results import task_result
 from tramontane.store.reads.tasks import TASK_EXTRAS, WITH_ITEMS
 
 _CHANGE: Final[dict[str, Converter]] = {
@@ -38,7 +38,7 @@ _CHANGE: Final[dict[str, Converter]] = {
     "env": json_object,
 }
 _FINISHED: Final = (SUCCESS, ERROR)
-_SHOWN: Final = (*TASKS.fields, *TASK_EXTRAS)
+_SHOWN: Final = (*TASKS.fields, *TASK_EXTRAS, WITH_ITEMS)
 _FOR_CHANGE: Final = (*(TASKS.by_name[name] for name in ("name", "workflow_name", "state")), WITH_ITEMS)
 
 
@@ -61,8 +61,15 @@ async def _task(api: Api, request: Request, wants_result: bool = True) -> dict[s
     task["has_next_tasks"] = next_tasks not in (None, "[]")
     if task["state"] not in _FINISHED or task["published_global"] in (None, "{}"):
         del task["published_global"]
+    item_count = task.pop("item_count")
     if wants_result:
-        task["result"] = (await task_results(api.reader, [task_id]))[task_id]
+        task["result"] = await task_result(
+            api.reader,
+            task_id,
+            task["workflow_execution_id"],
+            is_call=task["type"] == "WORKFLOW",
+            has_items=item_count is not None,
+        )
     return task
 
 

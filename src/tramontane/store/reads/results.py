@@ -35,6 +35,18 @@ async def task_results(reader: Reader, task_ids: Sequence[str]) -> Mapping[str, 
     }
 
 
+async def task_result(
+    reader: Reader, task_id: str, execution_id: str, *, is_call: bool, has_items: bool
+) -> str:
+    """Give the result of one task as JSON text; ``is_call``: it calls sub-workflows."""
+    if is_call:
+        rows = await reader.lookup(_CALLS_OF_TASK, {"task_id": task_id, "execution_id": execution_id})
+    else:
+        rows = await reader.lookup(_ACTIONS_OF_TASK, {"task_id": task_id})
+    children = [_result_text(output, is_action=not is_call) for (output,) in rows]
+    return children[0] if len(children) == 1 and not has_items else f"[{','.join(children)}]"
+
+
 def _result_text(output: str | None, is_action: bool) -> str:
     """Cut an action's result out of its output; a sub-workflow's output is its result as it is."""
     if output is None:
@@ -83,4 +95,19 @@ def _children() -> Select[Any]:
 _CHILDREN: Final = _children()
 _ITEM_COUNTS: Final = select(tasks.c.id, tasks.c.item_count).where(
     tasks.c.id.in_(bindparam("ids", expanding=True))
+)
+_ACTIONS_OF_TASK: Final = (
+    select(action_executions.c.output)
+    .where(action_executions.c.task_id == bindparam("task_id"), action_executions.c.accepted.is_(True))
+    .order_by(action_executions.c.index, action_executions.c.seq)
+)
+_CALLS_OF_TASK: Final = (
+    select(executions.c.output)
+    .select_from(subworkflows.join(executions, executions.c.id == subworkflows.c.id))
+    .where(
+        subworkflows.c.execution_id == bindparam("execution_id"),
+        subworkflows.c.task_id == bindparam("task_id"),
+        subworkflows.c.accepted.is_(True),
+    )
+    .order_by(subworkflows.c.index, subworkflows.c.seq)
 )
