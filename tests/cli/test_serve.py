@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.cli import program
 from tests.cli.program import assert_one_clear_line
+
 from tramontane.cli.db import shown_url
 from tramontane.cli.listener import bind
 
@@ -139,7 +139,9 @@ def test_a_setting_that_can_not_be_used_names_where_it_was_given(tmp_path: Path)
 
 
 def test_an_option_beats_the_environment_and_the_file(tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text('port = 1\ndatabase = "sqlite:///state.sqlite"\n', encoding="utf-8")
+    (tmp_path / "settings.toml").write_text(
+        'port = 1\ndatabase = "sqlite:///state.sqlite"\n', encoding="utf-8"
+    )
     arguments = ["serve", "--config-file", "settings.toml", "--port", "0"]
     with program.started(arguments, tmp_path, TRAMONTANE_PORT="2") as process:
         assert process.stdout is not None

@@ -112,7 +112,10 @@ def test_each_change_of_state_is_one_line() -> None:
 
 def test_a_failure_tells_its_reason_and_how_often_it_was_tried_again() -> None:
     failing = task("a", "ERROR", action("std.http", "ERROR"), info="no answer", retry_count=2)
-    assert lines_of(execution("flow", "ERROR", failing)) == ["ERROR     a (std.http, retry 2): no answer", "ERROR     flow"]
+    assert lines_of(execution("flow", "ERROR", failing)) == [
+        "ERROR     a (std.http, retry 2): no answer",
+        "ERROR     flow",
+    ]
 
 
 def test_an_end_that_no_task_explains_tells_its_own_reason() -> None:
