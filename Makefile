@@ -33,7 +33,7 @@ imports: $(VENV)/.checks ## Check which part imports which
 	$(BIN)/python -m pytest tests/architecture
 
 bench: $(VENV)/.service ## Measure throughput and latency on this machine
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench.main_job
 
 clean: ## Remove the environment and everything that tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
