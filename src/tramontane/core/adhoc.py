@@ -67,7 +67,9 @@ def resolve(
             raise ActionProblem(f"Ad-hoc actions form a cycle: {' -> '.join([*seen, found.name])}")
         seen.append(found.name)
         given = _with_defaults(found, given)
-        around.append(FrozenList([found.name, found.output is not None, found.data.get("output")]))
+        around.append(
+            FrozenList([found.name, found.output is not None, found.data.get("output"), found.base])
+        )
         given = FrozenDict(evaluate(found.base_input, given))
         key = ActionKey(found.base, key.namespace, None)
 
@@ -88,7 +90,12 @@ def transform(adhoc: Sequence[Any], data: Any, evaluate: Callable[[CompiledStruc
     Raises:
         EvaluationError: an ``output`` failed.
     """
-    for _, has_output, output in reversed(adhoc):
+    for _, has_output, output, _ in reversed(adhoc):
         if has_output:
             data = evaluate(compile_structure(output), data)
     return data
+
+
+def real_name(name: str, adhoc: Sequence[Any]) -> str:
+    """Give the name of the real action behind ``name``, which is what executors run."""
+    return str(adhoc[-1][3]) if adhoc else name

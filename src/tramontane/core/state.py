@@ -167,7 +167,7 @@ class ActionExecution(Child, frozen=True, kw_only=True):
     """One run of an action; ``attempt`` counts its dispatches (``safe-rerun`` sends it again).
 
     ``adhoc`` lists the ad-hoc definitions around the real action, outermost first, as
-    ``[name, spec data]`` pairs: their outputs are applied to its result.
+    ``[name, has output, output, base]``: their outputs are applied to its result.
     """
 
     name: str

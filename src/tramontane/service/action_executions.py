@@ -146,7 +146,7 @@ class ActionExecutionUseCases:
             execution_id=None,
             root_id=None,
             project_id=caller.project_id,
-            action_name=record.name,
+            action_name=resolved.info.name,
             pool=pool,
             attempt=0,
             safe_rerun=False,

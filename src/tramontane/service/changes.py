@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from tramontane.core.adhoc import real_name
 from tramontane.core.commands import (
     AnyCommand,
     Continue,
@@ -176,7 +177,7 @@ class Changes:
             execution_id=execution.id,
             root_id=execution.root_id,
             project_id=action.project_id,
-            action_name=action.name,
+            action_name=real_name(action.name, action.adhoc),
             pool=pool,
             attempt=action.attempt,
             safe_rerun=action.safe_rerun,
