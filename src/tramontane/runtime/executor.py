@@ -83,7 +83,7 @@ class Executor:
         self._backlog = True  # there may be unclaimed jobs: newer ones have to queue behind them
         self._accepting = False
         self._work: NodeWork | None = None
-        self._claiming = Loop("executor", self._claim, poll_seconds)
+        self.claiming = Loop("executor", self._claim, poll_seconds)
         self.statistics = ExecutorStatistics()
 
     @property
@@ -101,12 +101,12 @@ class Executor:
 
     async def start(self) -> None:
         self._accepting = True
-        await self._claiming.start()
+        await self.claiming.start()
 
     async def stop(self, seconds: float) -> None:
         """Begin nothing more; give running actions so many seconds, then interrupt them."""
         self._accepting = False
-        await self._claiming.stop()
+        await self.claiming.stop()
         tasks = [each.task for each in self._running.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, seconds))
@@ -136,7 +136,7 @@ class Executor:
     def wake(self) -> None:
         self._backlog = True
         if self._free > 0:
-            self._claiming.wake()
+            self.claiming.wake()
 
     def drop(self, action_id: str, interrupt: bool) -> None:
         running = self._running.get(action_id)
@@ -207,7 +207,7 @@ class Executor:
     def _slot_free(self) -> None:
         self._free += 1
         if self._backlog:
-            self._claiming.wake()
+            self.claiming.wake()
 
     async def _claim(self) -> float | None:
         """Claim as many jobs as there are free slots; the fewer come, the emptier is the queue."""

@@ -36,8 +36,8 @@ class TimerService:
         self._wanted: dict[tuple[str, str], Timer] = {}
         self._firing: set[_Key] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ticking = Loop("timers", self._tick, poll_seconds)
-        self._polling = Loop("timer poll", self._poll, poll_seconds)
+        self.ticking = Loop("timers", self._tick, poll_seconds)
+        self.polling = Loop("timer poll", self._poll, poll_seconds)
         self.fired = 0
 
     def connect(self, work: NodeWork) -> None:
@@ -47,12 +47,12 @@ class TimerService:
         assert self._work is not None
         for timer in await self._work.coming_timers(self._horizon):
             self.note(timer)
-        await self._ticking.start()
-        await self._polling.start()
+        await self.ticking.start()
+        await self.polling.start()
 
     async def stop(self) -> None:
-        await self._polling.stop()
-        await self._ticking.stop()
+        await self.polling.stop()
+        await self.ticking.stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -69,7 +69,7 @@ class TimerService:
         self._wanted[key] = timer
         heapq.heappush(self._heap, (timer.due_at, next(self._order), timer))
         if self._heap[0][2] is timer:
-            self._ticking.wake()
+            self.ticking.wake()
 
     def forget(self, task_id: str, kind: str) -> None:
         self._wanted.pop((task_id, kind), None)

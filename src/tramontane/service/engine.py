@@ -55,6 +55,7 @@ from tramontane.values import FrozenDict
 log = logging.getLogger(__name__)
 
 _FAILURES = 3
+_STARTS = 10
 _PAUSE = 0.5
 """Seconds before a turn is tried again that the database didn't take."""
 
@@ -164,17 +165,24 @@ class Engine:
             slot = self._slots.get(request.execution_id)
             try:
                 async with slot:
-                    verdict = await self._turns.create(slot, request, self._take_delivery)
-                    if isinstance(verdict, Won):
-                        assert slot.state is not None
-                        return slot.state.execution
-                    if isinstance(verdict, Lost):
-                        raise ConflictError(
-                            f"A workflow execution with this id exists already [id={slot.id}]"
-                        )
-                    raise as_error(verdict)
+                    return await self._create(slot, request)
             finally:
                 self._release(slot)
+
+    async def _create(self, slot: Slot, request: StartRequest) -> Execution:
+        ids = Ids(self.new_id)
+        for attempt in range(_STARTS):
+            ids.rewind()
+            verdict = await self._turns.create(slot, request, ids, self._take_delivery)
+            if isinstance(verdict, Won):
+                assert slot.state is not None
+                return slot.state.execution
+            if not isinstance(verdict, Lost):
+                raise as_error(verdict)
+            if await self._store.load(slot.id) is not None:
+                raise ConflictError(f"A workflow execution with this id exists already [id={slot.id}]")
+            await _back_off(attempt)
+        raise UnavailableError("The database takes no new executions now; nothing was started. Try again.")
 
     async def submit(self, execution_id: str, *events: AnyEvent, guard: Guard | None = None) -> Execution:
         """Bring a caller's request; give the execution as the commit that holds it left it.

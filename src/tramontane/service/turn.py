@@ -224,13 +224,14 @@ class Turns:
                 self._release(write, effects, deliver)
         return verdict
 
-    async def create(self, slot: Slot, request: StartRequest, deliver: Callable[[Delivery], None]) -> Verdict:
+    async def create(
+        self, slot: Slot, request: StartRequest, ids: Ids, deliver: Callable[[Delivery], None]
+    ) -> Verdict:
         """Decide and write a start; the slot holds the new execution's state if it wins.
 
         Raises:
             TramontaneError: the start is refused.
         """
-        ids = Ids(self._new_id)
         known: Known = self._catalog.known(request.project_id)
         decision = await self._decider.create(request, known, ids)
         changes = Changes(None, 0, self._decider.now(), ids)
