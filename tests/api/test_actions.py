@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from tests.api.conftest import Library
 from tests.api.lab import Client
+from tests.api.library import Library
 
 ACTION = """version: '2.0'
 greet:
@@ -52,7 +51,10 @@ def test_each_of_several_actions_keeps_the_whole_text(client: Client) -> None:
 @pytest.mark.spec("API144")
 def test_a_duplicate_stops_the_whole_upload(client: Client) -> None:
     create(client, BARE)
-    assert client.post("/v2/actions", "version: '2.0'\nnew: {base: std.noop}\nbare: {base: std.noop}\n").status == 409
+    assert (
+        client.post("/v2/actions", "version: '2.0'\nnew: {base: std.noop}\nbare: {base: std.noop}\n").status
+        == 409
+    )
     assert client.get("/v2/actions/new").status == 404
     create(client, BARE, "?namespace=n")
 

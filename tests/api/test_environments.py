@@ -7,9 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from tests.api.conftest import Library
 from tests.api.lab import Client
+from tests.api.library import Library
 
 
 @pytest.mark.spec("API267")
@@ -68,14 +67,19 @@ def test_environments_are_found_by_name(client: Client) -> None:
     created = client.post("/v2/environments", {"name": "my env"}).json
     assert client.get("/v2/environments/my%20env").status == 200
     assert client.get(f"/v2/environments/{created['id']}").status == 404
-    assert set(client.get("/v2/environments/my env?fields=name,variables").json) == {"id", "name", "variables"}
+    assert set(client.get("/v2/environments/my env?fields=name,variables").json) == {
+        "id",
+        "name",
+        "variables",
+    }
     assert client.get("/v2/environments/my env?fields=bogus").status == 400
 
 
 @pytest.mark.spec("API272")
 def test_updating_replaces_what_is_given(client: Client, library: Library) -> None:
     client.post(
-        "/v2/environments", {"name": "e", "description": "d", "scope": "public", "variables": {"a": 1, "b": 2}}
+        "/v2/environments",
+        {"name": "e", "description": "d", "scope": "public", "variables": {"a": 1, "b": 2}},
     )
     library.clock.advance(3)
     changed = client.put("/v2/environments", {"name": "e", "variables": {"b": 3}}).json

@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from tests.api.conftest import Library
 from tests.api.lab import ANY_UUID, Client
+from tests.api.library import Library
+
 from tramontane.api.settings import ApiSettings
 from tramontane.store import schema
 
@@ -96,8 +96,9 @@ def test_a_limit_must_be_a_positive_number(five: Client) -> None:
     assert five.get("/v2/executions?limit=1&limit=2").status == 400
 
 
+@pytest.mark.usefixtures("five")
 @pytest.mark.spec("API29", "API30")
-def test_no_page_is_larger_than_the_server_allows(five: Client, library: Library) -> None:
+def test_no_page_is_larger_than_the_server_allows(library: Library) -> None:
     client = library.client(ApiSettings(max_limit=2))
     for query in ("limit=100", ""):
         data = client.get(f"/v2/executions?{query}").json
@@ -400,6 +401,11 @@ def combinations() -> Iterator[tuple[str, str]]:
 @pytest.mark.spec("API23")
 @pytest.mark.parametrize(("name", "operator"), list(combinations()))
 def test_no_operator_on_anything_breaks_the_service(five: Client, name: str, operator: str) -> None:
-    values = {"created_at": "2026-01-01", "workflow_id": ANY_UUID, "root_execution_id": ANY_UUID, "input": "{}"}
+    values = {
+        "created_at": "2026-01-01",
+        "workflow_id": ANY_UUID,
+        "root_execution_id": ANY_UUID,
+        "input": "{}",
+    }
     for value in (values.get(name, "a"), "", "%", "'", "{", "[]", "null", "é"):
         assert five.get(f"/v2/executions?{name}={operator}:{value}").status in (200, 400)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from tests.api.conftest import Library
 from tests.api.lab import ANY_UUID, Client, call
+from tests.api.library import Library
+
 from tramontane.api.settings import ApiSettings
 
 WORKFLOW = "version: '2.0'\nwf:\n  tasks:\n    t: {action: std.noop}\n"
@@ -157,7 +157,9 @@ def test_definitions_are_utf8_and_kept_as_they_are(client: Client) -> None:
 @pytest.mark.spec("API15")
 def test_multipart_uploads_are_no_definitions(client: Client) -> None:
     body = (
-        '--x\r\nContent-Disposition: form-data; name="f"; filename="w.yaml"\r\n\r\n' + WORKFLOW + "\r\n--x--\r\n"
+        '--x\r\nContent-Disposition: form-data; name="f"; filename="w.yaml"\r\n\r\n'
+        + WORKFLOW
+        + "\r\n--x--\r\n"
     )
     answer = client.post("/v2/workflows", body, {"content-type": "multipart/form-data; boundary=x"})
     assert answer.status == 400
@@ -355,7 +357,7 @@ def test_where_tokens_are_needed_some_paths_need_none(as_project: Callable[[str]
 def test_without_authentication_identity_headers_change_nothing(client: Client) -> None:
     for roles in (None, "member", "admin"):
         headers = {"X-Project-Id": "evil"} if roles is None else {"X-Roles": roles}
-        posted = client.post(f"/v2/environments", {"name": f"e{roles}", "scope": "public"}, headers)
+        posted = client.post("/v2/environments", {"name": f"e{roles}", "scope": "public"}, headers)
         assert posted.status == 201
         assert posted.json["project_id"] == "<default-project>"
         assert client.get("/v2/workflows?all_projects=true", headers).status == 200

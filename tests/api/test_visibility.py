@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-
-from tests.api.conftest import Library
 from tests.api.lab import ANY_UUID, Client
+from tests.api.library import Library
 from tests.api.test_lists import UUIDS, execution, store
+
 from tramontane.store import schema
 
 WORKFLOW = "version: '2.0'\nthing:\n  tasks:\n    t: {action: std.noop}\n"
@@ -36,7 +36,9 @@ def publish(client: Client, kind: str) -> Any:
 
 @pytest.mark.spec("API83", "API84", "API85")
 @pytest.mark.parametrize("kind", KINDS)
-def test_private_things_are_seen_by_their_project_and_administrators(as_project: AsProject, kind: str) -> None:
+def test_private_things_are_seen_by_their_project_and_administrators(
+    as_project: AsProject, kind: str
+) -> None:
     assert as_project("a").post(f"/v2/{kind}", BODIES[kind]).status == 201
     assert as_project("b").get(f"/v2/{kind}/thing").status == 404
     assert as_project("b").delete(f"/v2/{kind}/thing").status == 404
@@ -54,7 +56,9 @@ def test_an_administrator_finds_any_workflow_by_its_id(as_project: AsProject) ->
 
 
 @pytest.mark.spec("API83", "API84", "API85", "API95")
-def test_executions_are_seen_by_their_project_and_administrators(as_project: AsProject, library: Library) -> None:
+def test_executions_are_seen_by_their_project_and_administrators(
+    as_project: AsProject, library: Library
+) -> None:
     store(library, execution(1, project_id="a"))
     url = f"/v2/executions/{UUIDS[1]}"
     assert as_project("a").get(url).status == 200
@@ -79,7 +83,9 @@ def test_public_things_are_seen_by_everybody(as_project: AsProject, kind: str) -
 
 @pytest.mark.spec("API88", "API89", "API96")
 @pytest.mark.parametrize("kind", KINDS)
-def test_public_things_are_changed_by_their_owner_and_administrators_only(as_project: AsProject, kind: str) -> None:
+def test_public_things_are_changed_by_their_owner_and_administrators_only(
+    as_project: AsProject, kind: str
+) -> None:
     assert publish(as_project("a/admin"), kind).status == 201
     assert as_project("b").put(f"/v2/{kind}", BODIES[kind]).status == 403
     assert as_project("b").delete(f"/v2/{kind}/thing").status == 403
@@ -149,7 +155,9 @@ def test_a_rule_that_refuses_stops_every_endpoint_that_it_guards(library: Librar
 
 
 @pytest.mark.spec("API93")
-def test_what_came_with_the_service_is_changed_by_administrators_only(as_project: AsProject, library: Library) -> None:
+def test_what_came_with_the_service_is_changed_by_administrators_only(
+    as_project: AsProject, library: Library
+) -> None:
     assert as_project("a/admin").post("/v2/workflows?scope=public", WORKFLOW).status == 201
 
     async def mark() -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-
-from tests.api.conftest import Library
 from tests.api.lab import Client
+from tests.api.library import Library
 
 WORKBOOK = """version: '2.0'
 name: wb
@@ -197,6 +196,9 @@ def test_a_definition_that_a_workbook_takes_over_is_named(client: Client) -> Non
 
 
 def test_a_workbook_may_be_written_as_json(client: Client) -> None:
-    create(client, '{"version": "2.0", "name": "j", "workflows": {"w": {"tasks": {"t": {"action": "std.noop"}}}}}')
+    create(
+        client,
+        '{"version": "2.0", "name": "j", "workflows": {"w": {"tasks": {"t": {"action": "std.noop"}}}}}',
+    )
     text = client.get("/v2/workflows/j.w").json["definition"]
     assert yaml.safe_load(text)["w"]["tasks"]["t"] == {"action": "std.noop"}

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import yaml
-
-from tests.api.conftest import Library
 from tests.api.lab import ANY_UUID, Client
+from tests.api.library import Library
+
 from tramontane.api.settings import ApiSettings
 from tramontane.store import schema
 
@@ -31,7 +31,9 @@ def create(client: Client, document: str, query: str = "") -> list[dict[str, Any
     return workflows
 
 
-def add_trigger(library: Library, workflow_id: str, project: str = "<default-project>", kind: str = "cron") -> str:
+def add_trigger(
+    library: Library, workflow_id: str, project: str = "<default-project>", kind: str = "cron"
+) -> str:
     """Store a trigger that starts a workflow, and give its id."""
     trigger_id = f"{kind}-{project}"[:36]
     common = {
@@ -102,7 +104,9 @@ def test_the_interface_is_an_object_in_uploads_and_text_elsewhere(client: Client
     create(client, text("wf", head="  input: [x]\n"))
     shown = client.get("/v2/workflows/wf").json
     assert json.loads(shown["interface"]) == {"input": ["x"], "output": []}
-    assert client.get("/v2/workflows?fields=interface").json["workflows"][0]["interface"] == shown["interface"]
+    assert (
+        client.get("/v2/workflows?fields=interface").json["workflows"][0]["interface"] == shown["interface"]
+    )
     one = client.get("/v2/workflows/wf?fields=name,input").json
     assert set(one) == {"id", "name", "input", "interface"}
     listed = client.get("/v2/workflows?fields=input&limit=1").json
@@ -334,7 +338,9 @@ def test_validating_reports_warnings_and_problems(client: Client, library: Libra
         ("disabled", "", 201),
     ],
 )
-def test_who_decides_whether_documents_are_validated(library: Library, mode: Any, query: str, status: int) -> None:
+def test_who_decides_whether_documents_are_validated(
+    library: Library, mode: Any, query: str, status: int
+) -> None:
     client = library.client(ApiSettings(validation_mode=mode))
     unknown_target = "version: '2.0'\nwf: {tasks: {t: {action: std.noop, on-success: zzz}}}"
     assert client.post(f"/v2/workflows{query}", unknown_target).status == status
@@ -345,7 +351,9 @@ def test_who_decides_whether_documents_are_validated(library: Library, mode: Any
 
 
 def test_large_documents_are_checked_in_a_process_of_their_own(client: Client, library: Library) -> None:
-    tasks = "".join(f"    t{number}: {{action: std.noop, description: {'x' * 50}}}\n" for number in range(1000))
+    tasks = "".join(
+        f"    t{number}: {{action: std.noop, description: {'x' * 50}}}\n" for number in range(1000)
+    )
     (workflow,) = create(client, f"version: '2.0'\nbig:\n  tasks:\n{tasks}")
     assert workflow["name"] == "big"
     assert library.checker.has_process

@@ -1,0 +1,87 @@
+"""An API over a database that holds definitions but runs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tests.api.lab import Client
+
+from tramontane.actions.http_client import HttpSettings
+from tramontane.actions.pack import standard_registry
+from tramontane.api.app import create_app
+from tramontane.api.context import Api
+from tramontane.api.settings import ApiSettings
+from tramontane.auth import Caller, NotAuthenticatedError
+from tramontane.clock import ManualClock
+from tramontane.service.actions import Actions
+from tramontane.service.checking import Checker
+from tramontane.service.definitions import Surroundings, Workflows
+from tramontane.service.environments import Environments
+from tramontane.service.ids import SortableIds
+from tramontane.service.services import Services
+from tramontane.service.workbooks import Workbooks
+from tramontane.store.database import Database, open_database
+from tramontane.store.definitions import Definitions
+from tramontane.store.reads.reader import DatabaseReader
+
+
+class TokenProjects:
+    """Authentication for tests: the token is the project, ``admin`` at its end makes an administrator."""
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Caller:
+        token = headers.get("x-auth-token")
+        if token is None:
+            raise NotAuthenticatedError("The request has no token.")
+        project, _, role = token.partition("/")
+        return Caller(project, is_admin=role == "admin")
+
+
+class Library:
+    """A client of an API that has definitions but runs nothing, and what is behind it."""
+
+    def __init__(self, runner: asyncio.Runner, url: str) -> None:
+        self.runner = runner
+        self.database: Database = runner.run(open_database(url))
+        self.clock = ManualClock()
+        self.changes = 0
+        self.checker = Checker()
+        registry = standard_registry(HttpSettings(), plugins=())
+        around = Surroundings(
+            definitions=Definitions(self.database),
+            checker=self.checker,
+            now=lambda: int(self.clock.now().timestamp() * 1_000_000),
+            new_id=SortableIds(self.clock),
+            changed=self._changed,
+        )
+        nothing: Any = None
+        self.api = Api(
+            reader=DatabaseReader(self.database),
+            services=Services(
+                checker=self.checker,
+                registry=registry,
+                workflows=Workflows(around),
+                workbooks=Workbooks(around),
+                actions=Actions(around, registry),
+                environments=Environments(around),
+                executions=nothing,
+                tasks=nothing,
+                action_executions=nothing,
+            ),
+            clock=self.clock,
+        )
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def client(self, settings: ApiSettings | None = None, **changes: Any) -> Client:
+        """A client of an API that differs in some settings or parts."""
+        parts: dict[str, Any] = {"settings": settings or self.api.settings, **changes}
+        api = replace(self.api, **parts)
+        return Client(self.runner, create_app(api))
+
+    def close(self) -> None:
+        self.runner.run(self.checker.close())
+        self.runner.run(self.database.close())
