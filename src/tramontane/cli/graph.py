@@ -35,8 +35,12 @@ _SUFFIXES: Final[dict[str, Format]] = {".svg": "svg", ".dot": "dot", ".gv": "dot
     type=click.Choice(FORMATS),
     help="What to write; without it the output's name tells (.svg, .dot, .gv), or it is mermaid.",
 )
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write instead of the standard output.")
-@click.option("--kind", type=click.Choice(KINDS), help="Kind of document; guessed from its shape if not given.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), help="File to write instead of the standard output."
+)
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="Kind of document; guessed from its shape if not given."
+)
 def command(
     file: str, workflow: str | None, wanted: Format | None, output: str | None, kind: Kind | None
 ) -> None:
@@ -57,7 +61,8 @@ def command(
         text = _WRITERS[chosen](picture_of(found.data))
     except TooLargeError:
         raise click.ClickException(
-            f"'{found.name}' has too many long transitions for an SVG; --format dot leaves the layout to Graphviz"
+            f"'{found.name}' has too many long transitions for an SVG; "
+            "--format dot leaves the layout to Graphviz"
         ) from None
     if output is None:
         click.echo(text, nl=False)
