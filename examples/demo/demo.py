@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 import tempfile
@@ -27,7 +28,8 @@ from tramontane.cli.view import open_view
 from tramontane.cli.watch import Watch
 
 WORKFLOW: Final = Path(__file__).with_name("restock.yaml")
-_READY: Final = re.compile(r"http://\S+")
+_SETTINGS: Final = ("TRAMONTANE_", "MISTRAL_")  # the demo doesn't depend on anybody's
+_READY: Final = re.compile(r"ready at (http://\S+)")
 _START_LIMIT: Final = 60  # seconds
 _RUN_LIMIT: Final = 120
 _STOP_LIMIT: Final = 30
@@ -48,14 +50,19 @@ async def service(folder: Path) -> AsyncIterator[str]:
             sys.executable,
             *("-m", "tramontane", "serve", "--port", "0", "--database", f"sqlite:///{folder / 'demo.db'}"),
             *("--http-denied-cidrs", ""),  # the outside world of this demo is on this machine
+            env={name: text for name, text in os.environ.items() if not name.startswith(_SETTINGS)},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=errors,
         )
     try:
         yield await _ready(process, log)
-    finally:
+    except BaseException:
         await _stop(process)
+        raise
+    status = await _stop(process)
+    if status != 0:
+        raise DemoError(f"The service stopped with status {status}. It said:\n{_read(log)}")
 
 
 async def _ready(process: asyncio.subprocess.Process, log: Path) -> str:
@@ -65,29 +72,28 @@ async def _ready(process: asyncio.subprocess.Process, log: Path) -> str:
     found = _READY.search(line)
     if found is None:
         raise DemoError(f"The service didn't start. It said:\n{line}{_read(log)}")
-    return found.group()
+    return found.group(1)
 
 
 def _read(log: Path) -> str:
     return log.read_text(encoding="utf-8", errors="replace")
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process) -> int:
+    """Ask the service to stop, as an operator would; give its exit status."""
     if process.returncode is None:
         process.terminate()
     try:
         async with asyncio.timeout(_STOP_LIMIT):
-            status = await process.wait()
+            return await process.wait()
     except TimeoutError:
         process.kill()
         raise DemoError("The service didn't stop when it was asked to.") from None
-    if status != 0:
-        raise DemoError(f"The service stopped with status {status}.")
 
 
 async def play(client: RestClient, sources: str) -> Any:
     """Upload the workflow, run it, and give its output."""
-    console.print(f"Uploading {WORKFLOW.relative_to(Path(__file__).parents[2])}: POST /v2/workflows")
+    console.print(f"Uploading {WORKFLOW.name}: POST /v2/workflows")
     await client.upload("workflows", WORKFLOW.read_text(encoding="utf-8"))
     console.print("Starting the workflow 'restock': POST /v2/executions\n")
     started = await client.post("executions", {"workflow_name": "restock", "input": {"sources": sources}})
