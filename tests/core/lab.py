@@ -1,14 +1,20 @@
 """How tests of the engine run workflows: in a world of their own, with two scripted actions.
 
-``job`` takes any input and gives what the script says, ``ajob`` is asynchronous.
+``job`` takes any input and gives what the script says, ``ajob`` is asynchronous. The world is in memory,
+or a project of a real node that is spoken to over REST, which offers the same (``tests.conformance``):
+``conftest`` runs each test in all of them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from textwrap import dedent
-from typing import Any
+from typing import Any, cast
+
+from tests.conformance.rest import RestWorld
+from tests.conformance.station import Station
 
 from tramontane.actions.pack import standard_registry
 from tramontane.core.decision import CoreSettings
@@ -17,6 +23,20 @@ from tramontane.rehearsal.queues import Choice, oldest
 from tramontane.rehearsal.script import Scripted
 
 REGISTRY = standard_registry(plugins=[])
+
+
+@dataclass
+class Limits:
+    """How hard the worlds of a test are made, and where: see ``conftest``."""
+
+    max_steps: int = 500
+    forgets: bool = False
+    station: Station | None = None
+    """Where nodes run that the test's worlds are projects of; None: they are in memory."""
+    rest_worlds: list[RestWorld] = field(default_factory=list)
+
+
+LIMITS = Limits()
 FAKES = (FakeAction("job"), FakeAction("ajob", is_sync=False))
 
 
@@ -33,7 +53,7 @@ def document(text: str) -> str:
 
 
 def world(
-    text: str,
+    text: str | None = None,
     script: Mapping[str, Scripted] | None = None,
     *,
     environments: Mapping[str, Mapping[str, Any]] | None = None,
@@ -42,16 +62,24 @@ def world(
     choose: Choice = oldest,
 ) -> World:
     """Make a world that knows the workflows of ``text`` (a document without its version)."""
+    completed = None if text is None else document(text)
+    if LIMITS.station is not None:
+        made = RestWorld(
+            LIMITS.station, completed, script=script, environments=environments, settings=settings
+        )
+        LIMITS.rest_worlds.append(made)
+        return cast(World, made)
     return World(
-        document(text),
+        completed,
         script=script,
         registry=REGISTRY,
         fakes=FAKES,
         environments=environments,
         settings=settings,
-        max_steps=max_steps,
+        max_steps=min(max_steps, LIMITS.max_steps),
         settles=True,
         choose=choose,
+        forgets=LIMITS.forgets,
     )
 
 

@@ -390,7 +390,11 @@ def test_a_result_that_is_not_kept_is_seen_by_the_own_publish_alone(keep: str) -
         f"""
         wf:
           tasks:
-            a: {{action: std.echo output=3, keep-result: {keep}, publish: {{x: <% task().result %>}}, on-success: b}}
+            a:
+              action: std.echo output=3
+              keep-result: {keep}
+              publish: {{x: <% task().result %>}}
+              on-success: b
             b: {{publish: {{y: <% task(a).result %>}}}}
         """
     )

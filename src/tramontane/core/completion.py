@@ -118,8 +118,11 @@ def _fail_structurally(draft: Draft, task: Task, text: str) -> None:
         completed_seq=task.completed_seq or draft.next_seq(),
     )
     draft.drop_timer(task, "timeout")
-    if not draft.execution.is_completed:
-        workflow.end(draft, ERROR, text)
+    if draft.execution.is_completed:
+        return
+    if draft.execution.state != PAUSED:
+        workflow.let_start(draft, draft.incomplete_tasks())
+    workflow.end(draft, ERROR, text)
 
 
 def _action_name(draft: Draft, task: Task) -> str | None:

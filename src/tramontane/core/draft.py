@@ -74,6 +74,8 @@ class Draft:
         self._results: dict[str, Result] = {}
         self._is_cut = False
         self.steps = 0
+        self._changes = 0
+        self._counted = 0
 
     # -- the queue ------------------------------------------------------------------------
 
@@ -97,15 +99,18 @@ class Draft:
         """Take the next piece of queued work.
 
         When the budget is used up only results are left to be taken, since no record holds them;
-        all other work is found again by a ``Continued`` event.
+        all other work is found again by a ``Continued`` event. Work that changes nothing costs
+        nothing, so that every decision comes further.
         """
+        if self._changes != self._counted:
+            self._counted = self._changes
+            self.steps += 1
         while self._queue:
             item = self._queue.popleft()
             self._queued.discard(item)
             if item[0] == "result":
                 return item
             if self.steps < self.env.max_steps:
-                self.steps += 1
                 return item
             self._is_cut = True
         if self._is_cut:
@@ -163,6 +168,7 @@ class Draft:
         return self.spec.tasks[task.name]
 
     def put_task(self, task: Task) -> Task:
+        self._changes += 1
         old = self.find_task(task.id)
         self.tasks[task.id] = task
         if old is None:
@@ -221,6 +227,7 @@ class Draft:
         return self.actions.get(child_id) or self.subworkflows.get(child_id) or self.state.child(child_id)
 
     def put_child(self, child: AnyChild) -> None:
+        self._changes += 1
         old = self.child(child.id)
         if isinstance(child, ActionExecution):
             self.actions[child.id] = child

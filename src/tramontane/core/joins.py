@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tramontane.core.completion import complete_task
 from tramontane.core.draft import Draft
 from tramontane.core.joins_state import needed
+from tramontane.core.starting import start_task
 from tramontane.core.state import Cause, Task
 from tramontane.core.texts import failed_by
 from tramontane.states import ERROR, RUNNING, WAITING
@@ -35,7 +36,7 @@ def evaluate_join(draft: Draft, join_id: str) -> None:
     wanted = needed(draft, join.name)
     if len(running) >= wanted:
         _set_causes(draft, join, running, running)
-        draft.later("start", join.id)
+        start_task(draft, join.id)
     elif len(failed) > len(induced) - wanted:
         shown = failed if draft.spec.tasks[join.name].join == "all" else []
         join = _set_causes(draft, join, running, shown)

@@ -273,6 +273,9 @@ def _revive(draft: Draft, env: Any) -> bool:
     )
     if env and execution.is_root:
         merge_environment(draft, env)
+    elif env:
+        # The root takes it over in the same bundle; what starts here must see it already.
+        draft.root_env = deep_merge(draft.root_env, env)
     return True
 
 

@@ -89,15 +89,14 @@ def dispatch(draft: Draft, task: Task, commands: list[NextCommand]) -> None:
     created = _create_all(draft, task, todo[:position])
     if ending is None:
         return
-    for new in created:
-        if not draft.task(new).is_join:
-            draft.update_task(draft.task(new), outlives_end=True)
     if ending.name == "pause":
+        workflow.let_start(draft, [draft.task(new) for new in created])
         rest = [list(each) for each in _plain(todo[position + 1 :])]
         backlog = [*draft.execution.backlog, [task.id, rest]] if rest else list(draft.execution.backlog)
         draft.update_execution(backlog=FrozenList(_frozen(backlog)))
         workflow.pause(draft, ending.message)
         return
+    workflow.let_start(draft, draft.incomplete_tasks())
     workflow.end(draft, ERROR if ending.name == "fail" else SUCCESS, ending.message)
 
 

@@ -18,7 +18,7 @@ from tramontane.core.texts import (
     plain,
 )
 from tramontane.errors import BadRequestError, IllegalStateError, SizeLimitError
-from tramontane.states import CANCELLED, ERROR, PAUSED, RUNNING, SUCCESS, may_change
+from tramontane.states import CANCELLED, ERROR, IDLE, PAUSED, RUNNING, SUCCESS, may_change
 from tramontane.values import EMPTY, FrozenDict, deep_merge, size_of
 
 
@@ -80,6 +80,14 @@ def end(draft: Draft, state: str, info: str | None) -> None:
     execution = draft.execution
     if execution.parent_id is not None:
         draft.send(execution.parent_id, ChildCompleted(execution.id, execution.run, state, output, info))
+
+
+def let_start(draft: Draft, tasks: list[Task]) -> None:
+    """Let tasks that are created but not begun start all the same, though the workflow is about to be
+    paused or final: what one budget leaves over must not decide whether they run."""
+    for task in tasks:
+        if task.phase == "new" and task.state == IDLE:
+            draft.update_task(task, outlives_end=True)
 
 
 def _drop_delays(draft: Draft) -> None:

@@ -51,6 +51,11 @@ class Queues:
     def take(self, delivery: Delivery) -> None:
         self.inboxes[delivery.execution_id].remove(delivery)
 
+    def own_delivery(self, execution_id: str) -> Delivery | None:
+        """Return the oldest event that an execution has sent to itself."""
+        inbox = self.inboxes.get(execution_id, ())
+        return next((each for each in inbox if each.sender == execution_id), None)
+
     def add_job(self, job: Job) -> None:
         self.jobs[job.action.id] = job
         self._remember("job", job.action.id)

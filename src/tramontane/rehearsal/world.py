@@ -41,7 +41,7 @@ from tramontane.core.state import Execution, Micros, Task
 from tramontane.errors import IllegalStateError, NotFoundError
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.rehearsal.library import Library
-from tramontane.rehearsal.queues import Choice, Move, Queues, oldest
+from tramontane.rehearsal.queues import Choice, Delivery, Move, Queues, oldest
 from tramontane.rehearsal.records import rebuilt, stored, stored_event
 from tramontane.rehearsal.run import Run
 from tramontane.rehearsal.script import FakeAction, Job, Outcome, Script, Scripted, gives, waits
@@ -81,6 +81,9 @@ class World:
         settles: let the engine settle pure actions itself; otherwise each goes through a job.
             None: it does, unless the script names tasks.
         choose: picks what happens next.
+        finishes: what a client's call begins is carried through, however small the budget, before
+            the call returns; otherwise the rest waits among all that may happen.
+        forgets: load each execution from its rows before each turn.
     """
 
     def __init__(
@@ -95,6 +98,8 @@ class World:
         max_steps: int = 500,
         settles: bool | None = None,
         choose: Choice = oldest,
+        finishes: bool = True,
+        forgets: bool = False,
     ) -> None:
         self.script = Script(script or {})
         settles = not self.script.names_tasks if settles is None else settles
@@ -106,6 +111,8 @@ class World:
         self.settings = settings or CoreSettings()
         self.max_steps = max_steps
         self.choose = choose
+        self.finishes = finishes
+        self.forgets = forgets
         self.now: Micros = START
         self.queues = Queues()
         self.states: dict[str, ExecutionState] = {}
@@ -149,6 +156,7 @@ class World:
         self.specs[execution.id] = found.spec
         self.states[execution.id] = ExecutionState(execution, execution.params.get("env", EMPTY))
         self._take(execution.id, decision)
+        self._finish_turns(execution.id)
         return Run(self, execution.id)
 
     def ask(self, execution_id: str, event: AnyEvent) -> Decision:
@@ -160,8 +168,27 @@ class World:
         if execution_id not in self.states:
             raise NotFoundError(f"Workflow execution not found [id={execution_id}]")
         if isinstance(event, (RerunAsked, SkipAsked)):
-            return self._ask_with_ancestors(execution_id, event)
-        return self._turn(execution_id, event)
+            decision = self._ask_with_ancestors(execution_id, event)
+        else:
+            decision = self._turn(execution_id, event)
+        self._finish_turns(execution_id)
+        return decision
+
+    def _finish_turns(self, execution_id: str) -> None:
+        """Go on at once with what the budget of a client's call left over."""
+        while self.finishes and (delivery := self.queues.own_delivery(execution_id)) is not None:
+            self._receive(delivery)
+
+    def report_action(self, action_id: str, data: Any = None) -> Decision:
+        """Report a result by the action's id alone, as a client does.
+
+        Raises:
+            NotFoundError: there is no such action.
+        """
+        for execution_id, state in self.states.items():
+            if action_id in state.actions:
+                return self.ask(execution_id, ActionCompleted(action_id, freeze(data)))
+        raise NotFoundError(f"Action execution not found [id={action_id}]")
 
     def _ask_with_ancestors(self, execution_id: str, event: RerunAsked | SkipAsked) -> Decision:
         """Re-run or skip: every execution up to the root agrees, or nothing changes."""
@@ -240,15 +267,17 @@ class World:
     def carry_out(self, move: Move) -> None:
         """Make one possible thing happen."""
         if move.delivery is not None:
-            self._turn(move.execution_id, move.delivery.event)
-            if move.execution_id in self.states:
-                self.queues.take(move.delivery)
+            self._receive(move.delivery)
         elif move.job is not None:
             self._finish(move.job)
         elif move.timer is not None:
             timer = move.timer
             del self.queues.timers[timer.task_id, timer.kind]
             self._turn(move.execution_id, TimerFired(timer.task_id, timer.kind, timer.generation))
+
+    def _receive(self, delivery: Delivery) -> None:
+        self.queues.take(delivery)
+        self._turn(delivery.execution_id, delivery.event)
 
     # -- failures -------------------------------------------------------------------------
 
@@ -277,6 +306,8 @@ class World:
         return decision
 
     def _decided(self, execution_id: str, event: AnyEvent) -> Decision:
+        if self.forgets:
+            self.forget(execution_id)
         spec, state = self.specs[execution_id], self.states[execution_id]
         return self._ask(lambda env: decide(spec, state, stored_event(event), env))
 

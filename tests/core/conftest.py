@@ -1,0 +1,38 @@
+"""Every test of the engine runs in memory, as it is and under the hardest conditions, and over REST."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.core.lab import LIMITS
+
+IN_MEMORY = ("kept", "reloaded")
+OVER_REST = ("rest-sqlite", "rest-postgresql")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    chosen = metafunc.config.getoption("door")
+    doors = IN_MEMORY if metafunc.definition.get_closest_marker("world_only") else (*IN_MEMORY, *OVER_REST)
+    metafunc.parametrize("_door", [door for door in doors if not chosen or door in chosen], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def _door(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where the test's worlds are.
+
+    In memory with a large budget (``kept``); then loaded from rows before each turn, one step a turn
+    (``reloaded``); then as projects of a node, its definitions uploaded, its executions started and
+    their outcome read over REST, on each database.
+    """
+    if request.param == "reloaded":
+        LIMITS.max_steps, LIMITS.forgets = 1, True
+    elif request.param.startswith("rest-"):
+        LIMITS.station = request.getfixturevalue(f"{request.param.removeprefix('rest-')}_station")
+    try:
+        yield
+    finally:
+        for world in LIMITS.rest_worlds:
+            world.close()
+        LIMITS.max_steps, LIMITS.forgets, LIMITS.station = 500, False, None
+        LIMITS.rest_worlds.clear()
