@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.cli import program
 from tests.cli.program import ROOT
 from tests.cli.test_serve import service
