@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -342,3 +343,20 @@ def test_answers_are_the_same_while_many_ask(service: Running) -> None:
     shown: list[Any] = [service.get(f"/v2/tasks/{task_id}").json for _ in range(3)]
     assert shown[0] == shown[1] == shown[2]
     assert shown[0]["workflow_execution_id"] == execution_id
+
+
+@pytest.mark.spec("API65")
+def test_what_was_created_at_once_has_an_order_all_the_same(service: Running) -> None:
+    names = [f"t{number}" for number in range(6)]
+    tasks = "".join(
+        f"    {name}: {{action: std.noop, on-success: {after}}}\n"
+        for name, after in itertools.pairwise(names)
+    )
+    service.define(f"version: '2.0'\nchain:\n  tasks:\n{tasks}    t5: {{action: std.noop}}\n")
+    execution_id = service.start("chain", wait=20)["id"]
+    url = f"/v2/executions/{execution_id}/tasks"
+    assert service.names(url) == names
+    assert service.names(f"{url}?sort_dirs=desc") == names[::-1]
+    for direction, expected in (("asc", names), ("desc", names[::-1])):
+        pages = service.follow(f"{url}?sort_keys=created_at&sort_dirs={direction}&limit=2")
+        assert [item["name"] for page in pages for item in page] == expected

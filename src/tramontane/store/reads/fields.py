@@ -19,7 +19,8 @@ class Field:
 
     ``is_filter``: lists can be filtered by it. ``in_lists``: items of a list show it unless other
     fields are asked for. ``present``, where given, says which rows have a value at all: in the others
-    the attribute is null whatever the column holds.
+    the attribute is null whatever the column holds. ``then`` orders rows in which it is the same: what
+    is created in one turn has one time, but an order all the same.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Field:
     in_lists: bool = True
     nullable: bool = True
     present: ColumnElement[bool] | None = None
+    then: ColumnElement[Any] | None = None
 
     @property
     def value(self) -> ColumnElement[Any]:

@@ -42,6 +42,16 @@ class SortKey:
     descending: bool = False
 
 
+def full_order(sort: Sequence[SortKey]) -> tuple[SortKey, ...]:
+    """Add to each key what orders rows in which it is the same."""
+    keys: list[SortKey] = []
+    for key in sort:
+        keys.append(key)
+        if key.field.then is not None:
+            keys.append(SortKey(Field("", key.field.then, "int", nullable=False), key.descending))
+    return tuple(keys)
+
+
 @dataclass(frozen=True, slots=True)
 class ListQuery:
     """What to list. ``fields`` are the ones to read; ``nulls`` must be null; ``limit`` None: all."""
@@ -185,9 +195,9 @@ def page_select(
     statement = select(*columns).select_from(resource.source)
     statement = statement.where(*_filters(query, visible))
     if marker is not None:
-        statement = statement.where(after_marker(query.sort, marker))
+        statement = statement.where(after_marker(full_order(query.sort), marker))
     statement = statement.order_by(
-        *(order_key(key.field.value, key.descending, key.field.nullable) for key in query.sort)
+        *(order_key(key.field.value, key.descending, key.field.nullable) for key in full_order(query.sort))
     )
     return statement if query.limit is None else statement.limit(query.limit)
 
@@ -201,7 +211,7 @@ def marker_select(
     resource: Resource, query: ListQuery, visible: Sequence[ColumnElement[bool]]
 ) -> Select[Any]:
     """Write the statement that reads the sort values of the marker's row."""
-    keys = [key.field.value.label(f"k{number}") for number, key in enumerate(query.sort)]
+    keys = [key.field.value.label(f"k{number}") for number, key in enumerate(full_order(query.sort))]
     return select(*keys).select_from(resource.source).where(resource.id.column == query.marker, *visible)
 
 
