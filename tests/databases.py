@@ -13,6 +13,7 @@ import shutil
 import uuid
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,15 @@ def postgresql_template(postgresql_server: str) -> Iterator[str]:
 @pytest.fixture
 def empty_postgresql_url(postgresql_server: str) -> Iterator[str]:
     """URL of a new PostgreSQL database without any table."""
-    yield from _created(postgresql_server, "template1")
+    with created(postgresql_server, "template1") as url:
+        yield url
 
 
 @pytest.fixture
 def postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator[str]:
     """URL of a new PostgreSQL database."""
-    yield from _created(postgresql_server, postgresql_template)
+    with created(postgresql_server, postgresql_template) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -92,7 +95,9 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
-def _created(server: str, template: str) -> Iterator[str]:
+@contextmanager
+def created(server: str, template: str) -> Iterator[str]:
+    """Have a database for the length of a block, copied from one that nobody uses; give its URL."""
     name = f"tramontane_{uuid.uuid4().hex}"
     _administer(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     try:

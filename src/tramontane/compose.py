@@ -23,7 +23,7 @@ from tramontane.config import Settings
 from tramontane.core.decision import CoreSettings
 from tramontane.lang import load_action, load_workflow
 from tramontane.runtime.clock import DatabaseClock
-from tramontane.runtime.executor import Executor
+from tramontane.runtime.executor import Executor, Runner
 from tramontane.runtime.inbox import InboxPoll
 from tramontane.runtime.node import Node
 from tramontane.runtime.recovery import Heartbeat, Reaper
@@ -98,10 +98,13 @@ class OpenNode:
 
 
 @asynccontextmanager
-async def open_node(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[OpenNode]:
+async def open_node(
+    settings: Settings, *, clock: Clock | None = None, runner: Runner | None = None
+) -> AsyncIterator[OpenNode]:
     """Open the database and run a node on it for the length of the block.
 
-    ``clock`` takes the place of real time. Leaving the block stops the node gracefully.
+    ``clock`` takes the place of real time, ``runner`` that of what runs actions. Leaving the block
+    stops the node gracefully.
 
     Raises:
         DatabaseSetupError, SchemaError: the database can't be used as it is.
@@ -113,7 +116,8 @@ async def open_node(settings: Settings, *, clock: Clock | None = None) -> AsyncI
         stack.push_async_callback(registry.close)
         checker = Checker()
         stack.push_async_callback(checker.close)
-        node = _wire(settings, database, registry, checker, clock)
+        runner = runner or ActionRunner(settings.executor_threads)
+        node = _wire(settings, database, registry, checker, runner, clock)
         stack.push_async_callback(node.runtime.stop)
         await node.runtime.start()
         yield node
@@ -134,7 +138,12 @@ def _registry(settings: Settings) -> Registry:
 
 
 def _wire(
-    settings: Settings, database: Database, registry: Registry, checker: Checker, given: Clock | None
+    settings: Settings,
+    database: Database,
+    registry: Registry,
+    checker: Checker,
+    runner: Runner,
+    given: Clock | None,
 ) -> OpenNode:
     exclusive = database.name == "sqlite"
     shared_clock = DatabaseClock() if given is None and not exclusive else None
@@ -149,7 +158,7 @@ def _wire(
     committer = Committer(store, node_id)
     executor = Executor(
         registry,
-        ActionRunner(settings.executor_threads),
+        runner,
         slots=settings.executor_slots,
         pools=(settings.executor_name,) if settings.executor_name else (),
         caller_seconds=settings.caller_seconds,

@@ -12,9 +12,11 @@ OVER_REST = ("rest-sqlite", "rest-postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    chosen = metafunc.config.getoption("door")
-    doors = IN_MEMORY if metafunc.definition.get_closest_marker("world_only") else (*IN_MEMORY, *OVER_REST)
-    metafunc.parametrize("_door", [door for door in doors if not chosen or door in chosen], indirect=True)
+    chosen = metafunc.config.getoption("door") or (*IN_MEMORY, *OVER_REST)
+    excluded = {door for mark in metafunc.definition.iter_markers("not_at") for door in mark.args}
+    if metafunc.definition.get_closest_marker("world_only"):
+        excluded.update(OVER_REST)
+    metafunc.parametrize("_door", [door for door in chosen if door not in excluded], indirect=True)
 
 
 @pytest.fixture(autouse=True)

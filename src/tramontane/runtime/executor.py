@@ -96,6 +96,16 @@ class Executor:
         """(action id, attempt) of the jobs that are run now."""
         return frozenset((each.job.action_id, each.job.attempt) for each in self._running.values())
 
+    @property
+    def tasks(self) -> dict[str, asyncio.Task[None]]:
+        """What runs actions at this moment and reports their results, by action id."""
+        return {action_id: each.task for action_id, each in self._running.items()}
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether there may be unclaimed jobs that nobody has looked for yet."""
+        return self._backlog and self._free > 0
+
     def connect(self, work: NodeWork) -> None:
         self._work = work
 

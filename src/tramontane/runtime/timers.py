@@ -40,6 +40,17 @@ class TimerService:
         self.polling = Loop("timer poll", self._poll, poll_seconds)
         self.fired = 0
 
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[None]]:
+        """What tells executions of due timers at this moment."""
+        return frozenset(self._tasks)
+
+    @property
+    def has_due(self) -> bool:
+        """Whether a timer in memory is due that hasn't been fired yet."""
+        assert self._work is not None
+        return bool(self._heap) and self._heap[0][0] <= self._work.now()
+
     def connect(self, work: NodeWork) -> None:
         self._work = work
 

@@ -330,17 +330,22 @@ class Engine:
         """Accept no more requests; results and timers are still taken."""
         self._accepting = False
 
+    @property
+    def turns(self) -> list[asyncio.Task[None]]:
+        """What works off turns at this moment, one task for each execution."""
+        return [slot.runner for slot in self._slots.busy() if slot.runner is not None]
+
     async def drain(self, seconds: float) -> None:
         """Accept no more requests and let running turns come to their end, for so long at most."""
         self.refuse()
-        runners = [slot.runner for slot in self._slots.busy() if slot.runner is not None]
+        runners = self.turns
         if runners:
             await asyncio.wait(runners, timeout=seconds)
 
     async def close(self) -> None:
         """End for good. Turns that are still running are broken off; nothing of them was answered."""
         self.refuse()
-        runners = [slot.runner for slot in self._slots.busy() if slot.runner is not None]
+        runners = self.turns
         for runner in runners:
             runner.cancel()
         await asyncio.gather(*runners, return_exceptions=True)
