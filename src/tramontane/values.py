@@ -147,7 +147,11 @@ def _sorted_where_possible(items: list[Any]) -> list[Any]:
 
 
 def freeze_key(name: Any) -> str:
-    """Return a map's key as text, the way JSON would write it."""
+    """Return a map's key as text, the way JSON would write it.
+
+    Raises:
+        UnstorableValueError: for a key that is a list, a map, an iterator …
+    """
     if type(name) is str:
         return name
     if isinstance(name, str):
@@ -156,7 +160,11 @@ def freeze_key(name: Any) -> str:
         return "null"
     if isinstance(name, bool):
         return "true" if name else "false"
-    return str(name)
+    if isinstance(name, (int, float)):
+        return str(name)
+    if isinstance(name, (dt.datetime, dt.date, dt.time)):
+        return name.isoformat()
+    raise UnstorableValueError(f"a value of type '{type(name).__name__}' can't be the key of a map")
 
 
 def encode(value: Any) -> str:

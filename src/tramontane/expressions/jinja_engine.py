@@ -40,6 +40,8 @@ def parse(text: str) -> nodes.Template:
     except TemplateSyntaxError as error:
         offset = _line_offset(text, error.lineno)
         raise ExpressionSyntaxError(f"Syntax error '{error.message}'.", offset) from None
+    except ValueError:
+        raise ExpressionSyntaxError("Syntax error 'illegal number'.") from None
     except RecursionError:
         raise ExpressionSyntaxError("Syntax error 'the expression is nested too deeply'.") from None
 

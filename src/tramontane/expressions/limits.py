@@ -82,6 +82,7 @@ class Budget:
             Exhausted: past the hard limit.
         """
         self._left = _TICKS_PER_LOOK
+        self.start()
         now = time.monotonic()
         if self.soft_seconds is not None and now > self._soft_deadline:
             raise TooSlow

@@ -70,7 +70,7 @@ class _Converter:
             self._count(size_of(value))
             return value
         if isinstance(value, Mapping):
-            return {name: self._plain_item(item) for name, item in value.items()}
+            return {_plain_key(name): self._plain_item(item) for name, item in value.items()}
         if isinstance(value, tuple):
             items = [self._plain_item(item) for item in value]
             return tuple(items) if self._keep_tuples else items
@@ -91,6 +91,12 @@ class _Converter:
         self._total += size
         if self._total > self._budget.memory:
             raise self._budget.too_large()
+
+
+def _plain_key(name: Any) -> Any:
+    if type(name) is not str:
+        freeze_key(name)  # refuses what can't be a key
+    return name
 
 
 def _is_collection(value: Any) -> bool:

@@ -36,6 +36,8 @@ def parse(source: str) -> ast.Expression:
     except exceptions.YaqlParsingException as error:
         offset = len(source) if error.position is None else error.position
         raise ExpressionSyntaxError(str(error), offset) from None
+    except (ValueError, RecursionError):
+        raise ExpressionSyntaxError("Lexical error: illegal number or escape sequence") from None
 
 
 class Program:
