@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-State = Literal[
-    "IDLE", "WAITING", "RUNNING", "DELAYED", "PAUSED", "SUCCESS", "ERROR", "CANCELLED", "SKIPPED"
-]
+State = Literal["IDLE", "WAITING", "RUNNING", "DELAYED", "PAUSED", "SUCCESS", "ERROR", "CANCELLED", "SKIPPED"]
 
 IDLE: Final = "IDLE"
 WAITING: Final = "WAITING"
