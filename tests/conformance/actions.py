@@ -147,4 +147,3 @@ def _job(place: _Place) -> Job:
         timeout=None if place.timeout is None else int(place.timeout),
     )
     return Job(action, execution.workflow_name or "", place.context.dry_run)
-

@@ -21,6 +21,7 @@ from tramontane.core.decision import CoreSettings
 from tramontane.core.state import Micros
 from tramontane.errors import NotFoundError, TramontaneError
 from tramontane.rehearsal.script import Job, Outcome, Script, Scripted
+from tramontane.values import encode, freeze
 
 SECOND = 1_000_000
 _STEPS = 100_000
@@ -156,6 +157,21 @@ class RestWorld:
     def delete(self, execution_id: str, *, force: bool = False) -> None:
         self.request("DELETE", f"/v2/executions/{execution_id}?force={force}")
 
+    def report_action(self, action_id: str, data: Any = None) -> Any:
+        body = {"state": "SUCCESS", "output": json_text(data)}
+        return self.request("PUT", f"/v2/action_executions/{action_id}", body)
+
+    def lose_job(self, action_id: str) -> None:
+        """Whoever ran an action has died; it is this node, so the others that it runs are lost with it."""
+        assert action_id in self._indexes, "the action isn't run here"
+        self.service.run(self._lose_jobs())
+
+    async def _lose_jobs(self) -> None:
+        runtime = self.service.node.runtime
+        await runtime.work.lose_claims(runtime.work.node_id)
+        runtime.executor.wake()
+        await self.service.settle()
+
     def run_of(self, execution_id: str) -> RestRun:
         return RestRun(self, execution_id)
 
@@ -184,6 +200,20 @@ class RestWorld:
         self.service.run(self._run_until(until, _STEPS))
         self.service.run(self._move_to(until))
 
+    def step(self) -> bool:
+        """Let one action end, or go to the next moment at which something happens; False: nothing will."""
+        return self.service.run(self._step())
+
+    async def _step(self) -> bool:
+        await self.service.settle()
+        if ended := [each for each in self._coming if each.moment <= self.now]:
+            await self._end(min(ended))
+            return True
+        due = await self._next_due()
+        if due is not None:
+            await self._move_to(due)
+        return due is not None
+
     async def _move_to(self, moment: Micros) -> None:
         await self.service.move_to(moment)
         await self.service.settle()
@@ -206,15 +236,17 @@ class RestWorld:
     async def _end_actions(self) -> None:
         """Let the actions end whose time has come, one after the other as they were begun."""
         for each in sorted(each for each in self._coming if each.moment <= self.now):
-            if each not in self._coming:
-                continue  # nobody wants it any more
-            self._coming.remove(each)
-            if each.sleeper is not None:
-                each.sleeper.set_result(None)
-                self.service.waiting.discard(each.action_id)
-            elif each.outcome is not None:
-                await self._report(each.action_id, each.outcome)
-            await self.service.settle()
+            if each in self._coming:  # else nobody wants it any more
+                await self._end(each)
+
+    async def _end(self, coming: _Coming) -> None:
+        self._coming.remove(coming)
+        if coming.sleeper is not None:
+            coming.sleeper.set_result(None)
+            self.service.waiting.discard(coming.action_id)
+        elif coming.outcome is not None:
+            await self._report(coming.action_id, coming.outcome)
+        await self.service.settle()
 
     # -- the stage of scripted actions -------------------------------------------------------
 
@@ -261,7 +293,7 @@ class RestWorld:
 
     async def _report(self, action_id: str, outcome: Outcome) -> None:
         assert outcome.result is not None
-        body = {"state": outcome.result.state, "output": outcome.result.value}
+        body = {"state": outcome.result.state, "output": json_text(outcome.result.value)}
         await self._ask("PUT", f"/v2/action_executions/{action_id}", body)
 
     # -- the end ----------------------------------------------------------------------------
@@ -418,7 +450,7 @@ class RestRun:
         return self._report(task, index, "SUCCESS", data)
 
     def _report(self, task: str | TaskShown, index: int, state: str, output: Any) -> Any:
-        body = {"state": state} if output is None else {"state": state, "output": output}
+        body = {"state": state} if output is None else {"state": state, "output": json_text(output)}
         return self.world.request("PUT", f"/v2/action_executions/{self.action(task, index).id}", body)
 
     def pause_action(self, task: str | TaskShown, index: int = 0) -> Any:
@@ -426,6 +458,11 @@ class RestRun:
 
     def resume_action(self, task: str | TaskShown, index: int = 0) -> Any:
         return self._report(task, index, "RUNNING", None)
+
+
+def json_text(value: Any) -> str:
+    """The text form of an output: only so can a text be told from the JSON that it may look like."""
+    return encode(freeze(value))
 
 
 def checked(answer: Answer) -> Any:

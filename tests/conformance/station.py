@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -162,7 +163,7 @@ class Station:
         return self._services[settings]
 
     def new_project(self) -> str:
-        return f"project-{next(self._numbers)}"
+        return str(uuid.UUID(int=next(self._numbers)))
 
     def close(self) -> None:
         for service in self._services.values():

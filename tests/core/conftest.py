@@ -12,6 +12,8 @@ OVER_REST = ("rest-sqlite", "rest-postgresql")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if not metafunc.module.__name__.rpartition(".")[2].startswith("test_r_"):
+        return  # it makes worlds of its own
     chosen = metafunc.config.getoption("door") or (*IN_MEMORY, *OVER_REST)
     excluded = {door for mark in metafunc.definition.iter_markers("not_at") for door in mark.args}
     if metafunc.definition.get_closest_marker("world_only"):
@@ -27,10 +29,11 @@ def _door(request: pytest.FixtureRequest) -> Iterator[None]:
     (``reloaded``); then as projects of a node, its definitions uploaded, its executions started and
     their outcome read over REST, on each database.
     """
-    if request.param == "reloaded":
+    door: str = getattr(request, "param", "kept")
+    if door == "reloaded":
         LIMITS.max_steps, LIMITS.forgets = 1, True
-    elif request.param.startswith("rest-"):
-        LIMITS.station = request.getfixturevalue(f"{request.param.removeprefix('rest-')}_station")
+    elif door.startswith("rest-"):
+        LIMITS.station = request.getfixturevalue(f"{door.removeprefix('rest-')}_station")
     try:
         yield
     finally:

@@ -6,7 +6,7 @@ import pytest
 from tests.core.lab import begin, play
 
 from tramontane.errors import IllegalStateError
-from tramontane.rehearsal import gives, waits
+from tramontane.rehearsal import cancels, gives, waits
 
 
 @pytest.mark.spec("R235")
@@ -61,7 +61,12 @@ def test_a_paused_action_may_be_completed_in_the_pause() -> None:
 @pytest.mark.spec("R242")
 def test_nothing_follows_a_cancelled_action() -> None:
     run = begin("wf: {tasks: {a: {action: ajob, on-error: b, on-complete: b}, b: {}}}")
-    run.report("a", error="gone", cancel=True)
+    run.report("a", cancel=True)
+    assert (run.task("a").state, run.task("a").state_info, run.names()) == ("CANCELLED", None, ["a"])
+
+
+def test_an_action_that_cancels_itself_may_say_why() -> None:
+    run = play("wf: {tasks: {a: {action: job, on-complete: b}, b: {}}}", script={"a": cancels("gone")})
     assert (run.task("a").state, run.task("a").state_info, run.names()) == ("CANCELLED", "gone", ["a"])
 
 

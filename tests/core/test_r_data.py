@@ -181,7 +181,7 @@ def test_all_publishes_of_a_task_are_combined(
     run = play(f"wf: {{tasks: {{a: {{{attributes}}}}}}}")
     assert run.task("a").published == branch
     assert run.task("a").published_global == shared
-    assert run.execution.globals == shared
+    assert run.execution.published_global == shared
 
 
 @pytest.mark.spec("R92")

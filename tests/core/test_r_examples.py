@@ -68,7 +68,8 @@ def test_polling_with_retry() -> None:
     seen = [run.task("poll").state]
     while run.world.step():
         task = run.task("poll")
-        shown = task.state + str(task.retry_no) if task.state == "DELAYED" else task.state
+        number = task.runtime_context.get("retry_task_policy", {}).get("retry_no")
+        shown = f"{task.state}{number}" if task.state == "DELAYED" else task.state
         if shown != seen[-1]:
             seen.append(shown)
     assert seen == ["RUNNING", "DELAYED1", "RUNNING", "DELAYED2", "RUNNING", "SUCCESS"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.core.lab import REGISTRY, begin, document, filled, play, world
+from tests.core.lab import begin, document, filled, play, world
 
-from tramontane.rehearsal import World, gives
+from tramontane.rehearsal import gives
 
 
 @pytest.mark.spec("R213", "R214")
@@ -258,7 +258,7 @@ def test_every_descendant_knows_its_root_and_its_calling_task() -> None:
 
 @pytest.mark.spec("R233")
 def test_a_workbook_finds_its_own_workflows_first() -> None:
-    made = World(registry=REGISTRY)
+    made = world()
     made.library.add_workbook(
         """
         version: '2.0'
@@ -283,7 +283,7 @@ def test_globals_of_a_sub_workflow_stay_there() -> None:
         """
     )
     assert run.output == {"g": None}
-    assert run.sub("a").execution.globals == {"g": 1}
+    assert run.sub("a").execution.published_global == {"g": 1}
 
 
 @pytest.mark.spec("R240")

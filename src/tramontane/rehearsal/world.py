@@ -38,7 +38,7 @@ from tramontane.core.events import (
 )
 from tramontane.core.memory import ExecutionState
 from tramontane.core.state import Execution, Micros, Task
-from tramontane.errors import IllegalStateError, NotFoundError
+from tramontane.errors import NotAllowedError, NotFoundError
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.rehearsal.library import Library
 from tramontane.rehearsal.queues import Choice, Delivery, Move, Queues, oldest
@@ -208,13 +208,13 @@ class World:
         """Delete an execution with all its descendants.
 
         Raises:
-            IllegalStateError: it, or the parent that waits for it, has not ended, and no force is used.
+            NotAllowedError: it, or the parent that waits for it, has not ended, and no force is used.
         """
         execution = self.states[execution_id].execution
         parent = None if execution.parent_id is None else self.states.get(execution.parent_id)
         waited_for = parent is not None and not execution.is_completed
         if not force and (not execution.is_completed or waited_for):
-            raise IllegalStateError("only a completed execution can be deleted; use force")
+            raise NotAllowedError("only a completed execution can be deleted; use force")
         for each in [state.execution for state in self.states.values()]:
             if each.parent_id == execution_id:
                 self.delete(each.id, force=True)

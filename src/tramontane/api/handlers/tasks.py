@@ -21,7 +21,7 @@ from tramontane.api.listing import read_condition
 from tramontane.api.media import read_object
 from tramontane.api.request import Request
 from tramontane.api.values_in import Converter, anything, boolean, checked, json_object, require_uuid, text
-from tramontane.errors import BadRequestError
+from tramontane.errors import BadRequestError, IllegalStateError
 from tramontane.states import ERROR, RUNNING, SKIPPED, SUCCESS
 from tramontane.store.reads.objects import not_found, read_by_id
 from tramontane.store.reads.resources import ACTION_EXECUTIONS, EXECUTIONS, TASKS
@@ -92,7 +92,7 @@ async def change_task(api: Api, request: Request) -> Response:
     if state not in (RUNNING, SKIPPED):
         raise BadRequestError(f"The state of a task can be set to RUNNING or SKIPPED only, not to {state}.")
     if current != ERROR:
-        raise BadRequestError(f"Only a task in ERROR can be run again or skipped; this one is {current}.")
+        raise IllegalStateError(f"Only a task in ERROR can be run again or skipped; this one is {current}.")
     if state == SKIPPED:
         await api.services.tasks.skip(request.caller, task_id, body.get("env"))
         return answer(await _task(api, request))
