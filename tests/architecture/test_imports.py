@@ -35,7 +35,7 @@ RULES: dict[str, frozenset[str]] = {
     "drawing": ENGINE,
     "ui": frozenset(),
     "rehearsal": ENGINE | {"core", "actions.registry"},
-    "testing": ENGINE | {"rehearsal"},
+    "testing": ENGINE | {"core", "actions.registry", "rehearsal"},
 }
 """Part -> parts (or single modules of parts) that it may import."""
 

@@ -14,7 +14,8 @@ from tests.cli.program import ROOT
 
 from tramontane.cli import main
 
-EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
+FILES = sorted((ROOT / "examples").rglob("*.yaml"))
+EXAMPLES = [path for path in FILES if not path.name.endswith(".test.yaml")]
 
 
 def run(*arguments: str) -> Result:

@@ -113,6 +113,11 @@ class Descriptor:
         return f"{self.action_class.__module__}.{self.action_class.__qualname__}"
 
     @property
+    def is_pure(self) -> bool:
+        """Tell whether the result follows from the input alone, without any effect outside."""
+        return issubclass(self.action_class, PureAction)
+
+    @property
     def input_text(self) -> str:
         """The inputs as the API lists them, such as ``output, delay=0`` or ``a, b=null, **others``."""
         parts = [text for parameter in self.parameters if (text := parameter.text) is not None]

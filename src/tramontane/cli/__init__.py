@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": ("tramontane.cli.serve", "Run the service: REST API, engine and executor in one process."),
     "run": ("tramontane.cli.run", "Run a definition here and now, and watch it."),
     "validate": ("tramontane.cli.validate", "Check definitions and show what is wrong with them."),
+    "test": ("tramontane.cli.test", "Run the test cases that stand beside definitions."),
     "graph": ("tramontane.cli.graph", "Draw a workflow as Mermaid, DOT or SVG."),
     "db": ("tramontane.cli.db", "Look after the database."),
 }
