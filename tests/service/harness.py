@@ -130,8 +130,8 @@ class Faults:
         self._kinds: list[str] = []
 
     def next(self) -> str | None:
-        if self._random.random() >= self.share:
-            return None
+        if self._random.random() >= (self.share if self.happened else bool(self.share)):
+            return None  # the first commit goes wrong in any case, if any is to
         if not self._kinds:
             self._kinds = ["refused", "lost", "unknown-written", "unknown-unwritten"]
             self._random.shuffle(self._kinds)

@@ -20,9 +20,13 @@ from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.results import Result
 from tramontane.runtime.loop import Loop
 from tramontane.service.ports import ActionInfo
-from tramontane.service.work import ActionExecution, ClaimedJob, JobRow, NodeWork
+from tramontane.service.work import ActionExecution, JobRow, NodeWork
 
 log = logging.getLogger(__name__)
+
+
+_CLAIM = 64
+"""So many jobs are claimed at once."""
 
 
 class Runner(Protocol):
@@ -75,8 +79,9 @@ class Executor:
         long a caller waits for an action that he runs himself."""
         self._registry = registry
         self._runner = runner
-        self._free = slots
         self._slots = slots
+        self._taken = 0
+        self._claiming = 0  # slots that a claim under way may fill
         self._pools = frozenset({"", *pools})
         self._caller_seconds = caller_seconds
         self._running: dict[str, _Running] = {}
@@ -89,7 +94,12 @@ class Executor:
     @property
     def busy(self) -> int:
         """How many slots are taken."""
-        return self._slots - self._free
+        return self._taken
+
+    @property
+    def _free(self) -> int:
+        """Slots that nobody has and nobody is about to get."""
+        return max(0, self._slots - self._taken - self._claiming)
 
     @property
     def running(self) -> frozenset[tuple[str, int]]:
@@ -127,13 +137,13 @@ class Executor:
     # -- for the engine -------------------------------------------------------------------
 
     def reserve(self, pool: str) -> bool:
-        if not self._accepting or self._backlog or self._free <= 0 or pool not in self._pools:
+        if not self._accepting or self._backlog or pool not in self._pools or not self._free:
             return False
-        self._free -= 1
+        self._taken += 1
         return True
 
     def release(self, count: int) -> None:
-        self._free += count
+        self._taken -= count
 
     def begin(self, job: JobRow, action: ActionExecution) -> None:
         self.statistics.begun += 1
@@ -145,7 +155,7 @@ class Executor:
 
     def wake(self) -> None:
         self._backlog = True
-        if self._free > 0:
+        if self._free:
             self.claiming.wake()
 
     def drop(self, action_id: str, interrupt: bool) -> None:
@@ -160,12 +170,12 @@ class Executor:
         context: Mapping[str, Any],
         seconds: int | None,
     ) -> Result | None:
-        if not self._accepting or self._free <= 0:
+        if not self._accepting or self._taken >= self._slots:
             raise UnavailableError("All executor slots of this node are taken; nothing was run. Try again.")
         descriptor = self._registry.find(info.name)
         if descriptor is None:
             return _unknown(info.name)
-        self._free -= 1
+        self._taken += 1
         try:
             async with asyncio.timeout(self._caller_seconds):
                 return await self._runner.run_action(
@@ -215,21 +225,20 @@ class Executor:
         running.task.cancel()
 
     def _slot_free(self) -> None:
-        self._free += 1
+        self._taken -= 1
         if self._backlog:
             self.claiming.wake()
 
     async def _claim(self) -> float | None:
         """Claim as many jobs as there are free slots; the fewer come, the emptier is the queue."""
         assert self._work is not None
-        while self._free > 0:
-            wanted = self._free
-            self._free = 0  # nobody else may take what is being claimed for
-            claimed: list[ClaimedJob] = []
+        while wanted := min(self._free, _CLAIM):
+            self._claiming = wanted
             try:
-                claimed = list(await self._work.claim(self._pools, wanted))
+                claimed = await self._work.claim(self._pools, wanted)
             finally:
-                self._free += wanted - len(claimed)
+                self._claiming = 0
+            self._taken += len(claimed)
             for each in claimed:
                 self.begin(each.job, each.action)
             if len(claimed) < wanted:
