@@ -19,6 +19,7 @@ COMMANDS = {
     "validate": ("tramontane.cli.validate", "Check definitions and show what is wrong with them."),
     "test": ("tramontane.cli.test", "Run the test cases that stand beside definitions."),
     "graph": ("tramontane.cli.graph", "Draw a workflow as Mermaid, DOT or SVG."),
+    "schema": ("tramontane.cli.schema", "Print the language as JSON Schema, for editors."),
     "db": ("tramontane.cli.db", "Look after the database."),
 }
 

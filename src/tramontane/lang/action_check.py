@@ -22,7 +22,7 @@ def _output(checks: Checks, value: Any, path: Path) -> None:
         checks.expressions.tree(value, path, lenient=True)
 
 
-_ACTION: dict[str, Check] = {
+ACTION_ATTRIBUTES: dict[str, Check] = {
     "base": command,
     "base-input": evaluated_map,
     "input": check_parameters,
@@ -41,10 +41,10 @@ def check_action(checks: Checks, action: Any, path: Path) -> None:
         findings.error(path, f"found {describe(action)}, expected an action: a map with 'base'", always=True)
         return
     check_keys(findings, action, path)
-    refuse_unknown(findings, action, path, _ACTION, "attribute of an action")
+    refuse_unknown(findings, action, path, ACTION_ATTRIBUTES, "attribute of an action")
     if "base" not in action:
         findings.error(path, "'base' is missing, expected the name of an action", always=True)
-    for key, check in _ACTION.items():
+    for key, check in ACTION_ATTRIBUTES.items():
         if key in action:
             check(checks, action[key], (*path, key))
 

@@ -33,13 +33,13 @@ POLICIES: dict[str, Shape] = {
     "pause-before": FLAG,
     "fail-on": FLAG,
 }
-_RETRY: dict[str, Shape] = {
+RETRY_PARAMETERS: dict[str, Shape] = {
     "count": WHOLE,
     "delay": WHOLE,
     "break-on": CONDITION,
     "continue-on": CONDITION,
 }
-_IGNORED = ("name", "version", "description", "tags")  # Mistral takes them everywhere
+IGNORED = ("name", "version", "description", "tags")  # Mistral takes them everywhere
 _TARGET = "a task or command name, 'name a=…' or 'name(a=…)'"
 _CLAUSE = f"{_TARGET}, a list of them, or a map of 'publish' and 'next'"
 _MAP_OR_TEXT = Shape("a map or text 'count=… delay=…'", (dict, str, type(None)), bool)
@@ -76,11 +76,11 @@ def check_retry(checks: Checks, value: Any, path: Path) -> None:
     else:
         check_keys(findings, value, path)
         parts = value
-    refuse_unknown(findings, parts, path, (*_RETRY, *_IGNORED), "parameter of 'retry'")
+    refuse_unknown(findings, parts, path, (*RETRY_PARAMETERS, *IGNORED), "parameter of 'retry'")
     for name in ("count", "delay"):
         if name not in parts:
             findings.error(path, f"'{name}' is missing, expected at least 'count' and 'delay'")
-    for name, shape in _RETRY.items():
+    for name, shape in RETRY_PARAMETERS.items():
         if name in parts:
             check_scalar(checks, shape, parts[name], (*path, name))
 
@@ -139,7 +139,7 @@ def _check_publish(checks: Checks, value: Any, path: Path) -> None:
     if not MAP.check(findings, value, path):
         return
     check_keys(findings, value, path)
-    refuse_unknown(findings, value, path, (*SCOPES, *_IGNORED), "scope of 'publish'")
+    refuse_unknown(findings, value, path, (*SCOPES, *IGNORED), "scope of 'publish'")
     for scope in SCOPES:
         if scope not in value:
             continue

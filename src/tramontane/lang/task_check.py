@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tramontane.lang.clauses import CLAUSES
@@ -43,22 +44,28 @@ _JOIN = Shape(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ShapeCheck:
+    """A check of a shape; ``is_scalar``: the syntax of text is checked too, since it is an expression."""
+
+    shape: Shape
+    is_scalar: bool = False
+
+    def __call__(self, checks: Checks, value: Any, path: Path) -> None:
+        if self.is_scalar:
+            check_scalar(checks, self.shape, value, path)
+        else:
+            self.shape.check(checks.findings, value, path)
+
+
 def shape_check(shape: Shape) -> Check:
     """Make a check of a shape."""
-
-    def check(checks: Checks, value: Any, path: Path) -> None:
-        shape.check(checks.findings, value, path)
-
-    return check
+    return ShapeCheck(shape)
 
 
 def scalar_check(shape: Shape) -> Check:
     """Make a check of a literal or expression."""
-
-    def check(checks: Checks, value: Any, path: Path) -> None:
-        check_scalar(checks, shape, value, path)
-
-    return check
+    return ShapeCheck(shape, is_scalar=True)
 
 
 def evaluated_map(checks: Checks, value: Any, path: Path) -> None:
@@ -178,14 +185,15 @@ _TASK: dict[str, Check] = {
     "target": _target,
     "type": shape_check(ANYTHING),
 }
-_DIRECT_ONLY: dict[str, Check] = {**dict.fromkeys(CLAUSES, check_clause), "join": _join}
+DIRECT_ONLY: dict[str, Check] = {**dict.fromkeys(CLAUSES, check_clause), "join": _join}
 _REVERSE_ONLY: dict[str, Check] = {"requires": requires}
-_TASKS: dict[str, dict[str, Check]] = {
-    "direct": {**_TASK, **_DIRECT_ONLY},
+TASK_ATTRIBUTES: dict[str, dict[str, Check]] = {
+    "direct": {**_TASK, **DIRECT_ONLY},
     "reverse": {**_TASK, **_REVERSE_ONLY},
 }
+"""Attributes of tasks by the type of their workflow."""
 _OTHER_TYPE = {"direct": "reverse", "reverse": "direct"}
-_ALL_KEYS = _TASKS["direct"] | _TASKS["reverse"]
+_ALL_KEYS = TASK_ATTRIBUTES["direct"] | TASK_ATTRIBUTES["reverse"]
 
 
 def check_task(checks: Checks, name: str, task: Any, workflow_type: str, path: Path) -> None:
@@ -201,12 +209,12 @@ def check_task(checks: Checks, name: str, task: Any, workflow_type: str, path: P
         return
     check_keys(findings, task, path)
     _check_name(checks, name, task, path)
-    table, other_type = _TASKS[workflow_type], _OTHER_TYPE[workflow_type]
+    table, other_type = TASK_ATTRIBUTES[workflow_type], _OTHER_TYPE[workflow_type]
     for key, value in task.items():
         check = table.get(key)
         if check is not None:
             check(checks, value, (*path, key))
-        elif key in _TASKS[other_type]:
+        elif key in TASK_ATTRIBUTES[other_type]:
             findings.error(
                 (*path, key),
                 f"'{key}' is for {other_type} workflows only, this one is {workflow_type}",

@@ -27,7 +27,7 @@ from tramontane.lang.yaml_loader import Document, Map, YamlError, load
 from tramontane.values import FrozenDict
 
 _DEFAULTS = CheckOptions()
-_WORKBOOK_KEYS = ("version", "name", "description", "tags", "actions", "workflows")
+WORKBOOK_ATTRIBUTES = ("version", "name", "description", "tags", "actions", "workflows")
 
 
 def parse_workflows(text: str | bytes, options: CheckOptions = _DEFAULTS) -> Upload:
@@ -72,7 +72,7 @@ def parse_workbook(text: str | bytes, options: CheckOptions = _DEFAULTS) -> Uplo
     opened = _open(text, options)
     findings, root = opened.findings, opened.root
     check_version(findings, root, strictly=True)
-    refuse_unknown(findings, root, (), _WORKBOOK_KEYS, "attribute of a workbook")
+    refuse_unknown(findings, root, (), WORKBOOK_ATTRIBUTES, "attribute of a workbook")
     if "description" in root:
         TEXT.check(findings, root["description"], ("description",))
     if "tags" in root:

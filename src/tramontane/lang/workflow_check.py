@@ -80,7 +80,7 @@ def _type(checks: Checks, value: Any, path: Path) -> None:
         checks.findings.error(path, f"found {describe(value)}, expected 'direct' or 'reverse'", always=True)
 
 
-_WORKFLOW: dict[str, Check] = {
+WORKFLOW_ATTRIBUTES: dict[str, Check] = {
     "type": _type,
     "description": shape_check(ANYTHING),
     "tags": texts,
@@ -93,11 +93,12 @@ _WORKFLOW: dict[str, Check] = {
     "name": shape_check(ANYTHING),
     "version": shape_check(ANYTHING),
 }
-_DEFAULTS: dict[str, Check] = {
+DEFAULT_ATTRIBUTES: dict[str, Check] = {
     **SHARED,
     **dict.fromkeys(CLAUSES, check_clause),
     "requires": requires,
 }
+"""Attributes of ``task-defaults``."""
 
 
 def check_workflow(checks: Checks, name: str, workflow: Any, path: Path) -> bool:
@@ -112,7 +113,7 @@ def check_workflow(checks: Checks, name: str, workflow: Any, path: Path) -> bool
     check_keys(findings, workflow, path)
     check_workflow_name(findings, name, path)
     _warn_unknown(checks, workflow, path)
-    for key, check in _WORKFLOW.items():
+    for key, check in WORKFLOW_ATTRIBUTES.items():
         if key in workflow:
             check(checks, workflow[key], (*path, key))
     kind = workflow.get("type", "direct")
@@ -129,13 +130,13 @@ def check_workflow(checks: Checks, name: str, workflow: Any, path: Path) -> bool
 
 
 def _warn_unknown(checks: Checks, workflow: Mapping[str, Any], path: Path) -> None:
-    for key in unknown_keys(workflow, _WORKFLOW):
+    for key in unknown_keys(workflow, WORKFLOW_ATTRIBUTES):
         if key.startswith("x-"):
             continue
         if key in CLAUSES:
             hint = ", it belongs to a task or under 'task-defaults'"
         else:
-            hint = checks.findings.nearest(key, _WORKFLOW)
+            hint = checks.findings.nearest(key, WORKFLOW_ATTRIBUTES)
         checks.findings.warning(
             (*path, key), f"unknown attribute {quoted(key)} of a workflow has no effect{hint}", of_key=True
         )
@@ -149,9 +150,9 @@ def _check_defaults(checks: Checks, workflow: Mapping[str, Any], kind: str, path
     if not MAP.check(findings, value, place):
         return {}
     check_keys(findings, value, place)
-    refuse_unknown(findings, value, place, _DEFAULTS, "attribute of 'task-defaults'")
+    refuse_unknown(findings, value, place, DEFAULT_ATTRIBUTES, "attribute of 'task-defaults'")
     without_effect = ("requires",) if kind == "direct" else CLAUSES
-    for key, check in _DEFAULTS.items():
+    for key, check in DEFAULT_ATTRIBUTES.items():
         if key in value:
             check(checks, value[key], (*place, key))
             if key in without_effect:
