@@ -7,14 +7,13 @@ or a project of a real node that is spoken to over REST, which offers the same (
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from textwrap import dedent
 from typing import Any, cast
 
 from tests.conformance.rest import RestWorld
 from tests.conformance.station import Station
+from tests.core.texts import document, filled
 
 from tramontane.actions.pack import standard_registry
 from tramontane.core.decision import CoreSettings
@@ -38,18 +37,6 @@ class Limits:
 
 LIMITS = Limits()
 FAKES = (FakeAction("job"), FakeAction("ajob", is_sync=False))
-
-
-def filled(text: str, *values: object) -> str:
-    """Put values into the places ``@`` of a text, which may be full of braces."""
-    for value in values:
-        text = text.replace("@", str(value), 1)
-    return text
-
-
-def document(text: str) -> str:
-    """Complete the text of workflows to a document; a task written ``name: {}`` does nothing."""
-    return "version: '2.0'\n" + re.sub(r"(\w): \{\}", r"\1: {description: does nothing}", dedent(text))
 
 
 def world(
@@ -138,3 +125,17 @@ def second(run: Run, moment: int | None) -> float:
     """Return a moment as seconds since the execution was created."""
     assert moment is not None
     return (moment - run.execution.created_at) / 1e6
+
+
+__all__ = [
+    "FAKES",
+    "LIMITS",
+    "REGISTRY",
+    "begin",
+    "document",
+    "events_of",
+    "filled",
+    "play",
+    "second",
+    "world",
+]

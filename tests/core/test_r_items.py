@@ -368,3 +368,24 @@ def test_a_paused_item_pauses_task_and_workflow_until_it_goes_on() -> None:
 def test_a_cancelled_item_by_its_action_cancels_too() -> None:
     run = play("wf: {tasks: {a: {with-items: 'i in [0, 1]', action: job}}}", script={"a[0]": cancels()})
     assert (run.task("a").state, run.state) == ("CANCELLED", "CANCELLED")
+
+
+def test_a_paused_item_that_ends_lets_the_task_go_on() -> None:
+    run = begin("wf: {tasks: {a: {with-items: 'i in [0, 1]', concurrency: 1, action: ajob}}}")
+    run.pause_action("a", 0)
+    run.report("a", 0, index=0)
+    assert (run.task("a").state, run.state) == ("RUNNING", "PAUSED")
+    run.resume()
+    run.report("a", 1, index=1)
+    assert (run.state, run.result("a")) == ("SUCCESS", [0, 1])
+
+
+def test_a_paused_item_that_ends_in_a_running_workflow_lets_the_next_one_start() -> None:
+    run = begin("wf: {tasks: {a: {with-items: 'i in [0, 1]', concurrency: 1, action: ajob}}}")
+    run.pause_action("a", 0)
+    run.resume()
+    assert (run.task("a").state, run.state) == ("PAUSED", "RUNNING")
+    run.resume_action("a", 0)
+    run.report("a", 0, index=0)
+    run.report("a", 1, index=1)
+    assert (run.state, run.result("a")) == ("SUCCESS", [0, 1])

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tramontane.core import workflow
 from tramontane.core.adhoc import transform
 from tramontane.core.commands import DropJob
 from tramontane.core.completion import complete_task, fail_completion, with_entry
@@ -100,9 +101,11 @@ def _item_done(draft: Draft, task: Task) -> None:
             task = note_capacity(draft, task)
         failed = progress.failed > 0
         complete_task(draft, task, ERROR if failed else SUCCESS, ITEMS_FAILED if failed else None)
-    elif task.concurrency:
-        note_capacity(draft, task)
-        draft.later("items", task.id)
+    else:
+        workflow.mark_running(draft, task.id)
+        if task.concurrency:
+            note_capacity(draft, draft.task(task.id))
+            draft.later("items", task.id)
 
 
 def note_capacity(draft: Draft, task: Task) -> Task:

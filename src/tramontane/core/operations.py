@@ -115,9 +115,7 @@ def _process(draft: Draft, task: Task) -> None:
     if draft.execution.is_completed:
         return
     if draft.spec.type == "reverse":
-        for name, causes in reverse.ready_tasks(draft):
-            routing.create_task(draft, name, causes)
-        draft.update_task(task, processed=True)
+        follow(draft, task)
         return
     try:
         commands = routing.next_commands(draft, task)

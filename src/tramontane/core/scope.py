@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tramontane.core.decision import ExecutionsKey, TasksKey
-from tramontane.core.state import AnyChild, Execution, Micros, Task
+from tramontane.core.state import Task
+from tramontane.core.views import TaskView, execution_view, list_executions, list_tasks
 from tramontane.errors import EvaluationError
 from tramontane.expressions import Budget, CompiledStructure
-from tramontane.values import EMPTY, FrozenDict, FrozenList, deep_merge
+from tramontane.values import EMPTY, FrozenDict, deep_merge
 
 if TYPE_CHECKING:
     from tramontane.core.draft import Draft
@@ -75,74 +76,6 @@ class LayeredData(Mapping[str, Any]):
         return len(list(iter(self)))
 
 
-class TaskView(Mapping[str, Any]):
-    """A task as expressions see it; its result is put together only when it is read."""
-
-    KEYS = (
-        "id",
-        "name",
-        "workflow_execution_id",
-        "spec",
-        "state",
-        "state_info",
-        "result",
-        "published",
-        "type",
-        "created_at",
-        "updated_at",
-    )
-
-    __slots__ = ("_draft", "_task")
-
-    def __init__(self, draft: Draft, task: Task) -> None:
-        self._draft = draft
-        self._task = task
-
-    def __getitem__(self, name: str) -> Any:
-        task = self._task
-        match name:
-            case "result":
-                return task_result(self._draft, task)
-            case "spec":
-                return self._draft.task_spec(task).data
-            case "workflow_execution_id":
-                return task.execution_id
-            case "created_at" | "updated_at":
-                return time_text(getattr(task, name))
-            case "id" | "name" | "state" | "state_info" | "published" | "type":
-                return getattr(task, name)
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.KEYS)
-
-    def __len__(self) -> int:
-        return len(self.KEYS)
-
-
-def time_text(moment: Micros | None) -> str | None:
-    """Write a time the way clients parse it: ``YYYY-MM-DD HH:MM:SS``, UTC."""
-    if moment is None:
-        return None
-    return f"{dt.datetime.fromtimestamp(moment // 1_000_000, dt.UTC):%Y-%m-%d %H:%M:%S}"
-
-
-def task_result(draft: Draft, task: Task) -> Any:
-    """The result of a task (runtime specification, section 3.6)."""
-    children = draft.accepted_children(task.id)
-    if draft.task_spec(task).with_items is not None:
-        return FrozenList([child.result for child in sorted(children, key=_index)])
-    if not children:
-        return FrozenList()
-    if len(children) == 1:
-        return children[0].result
-    return FrozenList([child.result for child in children])
-
-
-def _index(child: AnyChild) -> int:
-    return child.index
-
-
 class EngineFunctions:
     """The functions behind ``task()``, ``env()`` and the others, for one evaluation."""
 
@@ -166,8 +99,7 @@ class EngineFunctions:
         from_time: str | None = None,
         to_time: str | None = None,
     ) -> list[Mapping[str, Any]]:
-        found = self._draft.look_up(ExecutionsKey(id, root_execution_id, state, from_time, to_time))
-        return list(found)
+        return list_executions(self._draft, ExecutionsKey(id, root_execution_id, state, from_time, to_time))
 
     def task(self, name: str | None = None) -> Mapping[str, Any] | None:
         draft = self._draft
@@ -188,11 +120,7 @@ class EngineFunctions:
         state: str | None = None,
         flat: bool = False,
     ) -> list[Mapping[str, Any]]:
-        draft = self._draft
-        own = workflow_execution_id == draft.execution.id
-        if own and not recursive and not flat:
-            return [TaskView(draft, task) for task in draft.all_tasks() if state in (None, task.state)]
-        return list(draft.look_up(TasksKey(workflow_execution_id, recursive, state, flat)))
+        return list_tasks(self._draft, TasksKey(workflow_execution_id, recursive, state, flat))
 
     def global_(self, name: str) -> Any:
         return self._draft.execution.globals.get(name)
@@ -202,22 +130,6 @@ class EngineFunctions:
 
     def now(self) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._draft.env.now / 1e6, dt.UTC)
-
-
-def execution_view(execution: Execution, spec_data: FrozenDict) -> FrozenDict:
-    """What ``execution()`` gives: exactly eight keys."""
-    return FrozenDict(
-        {
-            "id": execution.id,
-            "name": execution.workflow_name,
-            "spec": spec_data,
-            "input": execution.input,
-            "params": execution.params,
-            "created_at": time_text(execution.created_at),
-            "updated_at": time_text(execution.updated_at),
-            "root_execution_id": None if execution.is_root else execution.root_id,
-        }
-    )
 
 
 class DataScope:

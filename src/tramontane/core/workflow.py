@@ -210,6 +210,8 @@ def mark_running(draft: Draft, task_id: str | None) -> None:
     task = None if task_id is None else draft.find_task(task_id)
     if task is not None and task.state == PAUSED and draft.progress(task.id).paused == 0:
         draft.update_task(task, state=RUNNING)
+        if draft.task_spec(task).with_items is not None:
+            draft.later("items", task.id)
 
 
 def cancel_subworkflows(draft: Draft, message: str | None, state: str = CANCELLED) -> None:

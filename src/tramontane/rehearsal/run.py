@@ -62,6 +62,10 @@ class Run:
     def output(self) -> Any:
         return self.execution.output
 
+    @property
+    def is_direct(self) -> bool:
+        return self.world.specs[self.id].type == "direct"
+
     def all_tasks(self) -> list[Task]:
         """Return all tasks in order of creation."""
         return list(self._records.tasks.values())
