@@ -61,7 +61,11 @@ def _trigger(place: Place, definitions: Definitions) -> dict[str, Any]:
 
 def _details(place: Place, definitions: Definitions) -> dict[str, Any]:
     match place.path[-1]:
-        case "pause" | "cancel":
+        case "pause":
+            if place.value is not True:
+                place.wrong("true")
+            return {}
+        case "cancel":
             return {"message": _true_or_text(place)}
         case "resume":
             return _resume(place)
