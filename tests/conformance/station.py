@@ -62,7 +62,7 @@ class Service:
             executor_slots=100_000,
             shutdown_grace_seconds=0.0,
             field_size_limit_kb=settings.field_size_limit_kb,
-            merge_strategy=settings.merge_strategy,
+            merge_strategy="merge" if settings.merge_strategy == "merge" else "replace",
             context_versioning=settings.context_versioning,
             allow_action_execution_deletion=True,
         )

@@ -106,3 +106,16 @@ def test_while_the_server_is_away_every_entrance_says_so_and_afterwards_all_work
             await database.close()
 
     asyncio.run(test())
+
+
+def test_a_query_that_is_wrong_is_no_outage(database_url: str) -> None:
+    async def test() -> None:
+        database = await open_database(database_url)
+        try:
+            with pytest.raises(Exception) as raised:
+                await Executions(database).load(["no id"])  # type: ignore[arg-type]
+            assert not isinstance(raised.value, UnavailableError)
+        finally:
+            await database.close()
+
+    asyncio.run(test())

@@ -120,7 +120,7 @@ class EngineFunctions:
         state: str | None = None,
         flat: bool = False,
     ) -> list[Mapping[str, Any]]:
-        return list_tasks(self._draft, TasksKey(workflow_execution_id, recursive, state, flat))
+        return list_tasks(self._draft, TasksKey(workflow_execution_id, bool(recursive), state, bool(flat)))
 
     def global_(self, name: str) -> Any:
         return self._draft.execution.globals.get(name)

@@ -5,16 +5,14 @@ Source: expression specification, section 6. What is read is what was committed 
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from tramontane.core.decision import Env, ExecutionsKey, TasksKey
 from tramontane.core.draft import Draft
 from tramontane.core.memory import ExecutionState
-from tramontane.core.scope import TaskView, time_text
-from tramontane.core.state import SubWorkflow, Task
-from tramontane.errors import EvaluationError
+from tramontane.core.state import SubWorkflow
+from tramontane.core.views import TaskView, is_listed, moment, time_text
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.service.ports import ExecutionStore
 from tramontane.store.reads.listing import Condition, ListQuery, SortKey
@@ -70,7 +68,7 @@ class StoredRecords:
         found: list[Any] = []
         for task in stored.tasks:
             calls = [call for call in draft.children(task.id) if isinstance(call, SubWorkflow)]
-            if _is_wanted(task, calls, key):
+            if is_listed(task, calls, key):
                 found.append(freeze(dict(TaskView(draft, task))))
             if key.recursive:
                 for call in calls:
@@ -81,12 +79,6 @@ class StoredRecords:
 def _flat(key: TasksKey) -> TasksKey:
     """All executions are read one by one: going down from each would show tasks twice."""
     return TasksKey(key.workflow_execution_id, False, key.state, key.flat)
-
-
-def _is_wanted(task: Task, calls: Sequence[SubWorkflow], key: TasksKey) -> bool:
-    if key.state is not None and task.state != key.state:
-        return False
-    return not (key.flat and any(call.state == task.state for call in calls))
 
 
 def _draft(spec: WorkflowSpec, stored: StoredExecution) -> Draft:
@@ -105,20 +97,10 @@ def _conditions(key: ExecutionsKey) -> tuple[Condition, ...]:
         if value is not None:
             found.append(Condition(fields[name], "eq", (value,)))
     if key.from_time is not None:
-        found.append(Condition(fields["created_at"], "gte", (_moment(key.from_time),)))
+        found.append(Condition(fields["created_at"], "gte", (moment(key.from_time),)))
     if key.to_time is not None:
-        found.append(Condition(fields["created_at"], "lt", (_moment(key.to_time),)))
+        found.append(Condition(fields["created_at"], "lt", (moment(key.to_time),)))
     return tuple(found)
-
-
-def _moment(text: str) -> int:
-    try:
-        moment = dt.datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise EvaluationError(
-            f"executions(): '{text}' is no time; write it like 2026-01-31 12:00:00"
-        ) from None
-    return round(moment.replace(tzinfo=moment.tzinfo or dt.UTC).timestamp() * 1_000_000)
 
 
 def _execution(row: Sequence[Any]) -> FrozenDict:

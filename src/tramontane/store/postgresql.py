@@ -242,7 +242,10 @@ class PostgreSQL:
                     for sql, parameters in queries
                 ]
             except _DATABASE_ERRORS as error:
-                raise DatabaseUnavailableError(f"the database can't be read: {self._words(error)}") from error
+                words = self.unavailable(error)
+                if words is None:
+                    raise  # the query itself is wrong: trying again won't help
+                raise DatabaseUnavailableError(words) from error
 
     def any_of(self, place: int) -> str:
         return f"= ANY(${place}::text[])"
@@ -266,8 +269,8 @@ class PostgreSQL:
         state = getattr(error, "sqlstate", None)
         if state:
             return state[:2] in _INFRASTRUCTURE_CLASSES
-        if isinstance(error, (asyncpg.DataError, UnicodeError, OverflowError)):
-            return False
+        if isinstance(error, (ValueError, OverflowError)):
+            return False  # a parameter that can't be sent; the driver has an InterfaceError for it too
         return isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError))
 
     def unavailable(self, error: BaseException) -> str | None:
