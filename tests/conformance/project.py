@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from tests.api.lab import Answer
@@ -22,6 +23,16 @@ class Project(RestWorld):
     def upload(self, kind: str, text: str, query: str = "", method: str = "POST") -> Answer:
         """Upload a document as it is; give the answer, whatever it is."""
         return self.ask(method, f"/v2/{kind}{query}", text)
+
+    @contextmanager
+    def changed_api(self, **settings: Any) -> Iterator[None]:
+        """Have the API other settings for the length of a block."""
+        app = self.service.app
+        self.service.app = self.service.api(**settings)
+        try:
+            yield
+        finally:
+            self.service.app = app
 
     def begin(
         self,

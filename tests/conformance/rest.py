@@ -177,8 +177,7 @@ class RestWorld:
 
     def runs(self) -> list[RestRun]:
         """Return all executions, oldest first."""
-        url = f"/v2/executions?project_id={self.project}"
-        return [RestRun(self, item["id"]) for item in self.items(url)]
+        return [RestRun(self, item["id"]) for item in self.items("/v2/executions")]
 
     # -- time -----------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from starlette.types import ASGIApp
 from tests.api.lab import Answer, call
 from tests.conformance.actions import AsyncJobAction, JobAction, ScriptedRunner, Stage
 
@@ -30,13 +31,13 @@ _AGES = 10**9
 
 
 class ProjectByHeader:
-    """Authentication for tests: the token is the project, whose administrator the caller is."""
+    """Authentication for tests: the token is the project of which the caller is a member."""
 
     async def authenticate(self, headers: Mapping[str, str]) -> Caller:
         token = headers.get("x-auth-token")
         if token is None:
             raise NotAuthenticatedError("The request has no token.")
-        return Caller(token, is_admin=True)
+        return Caller(token, roles=frozenset({"member"}))
 
 
 class Service:
@@ -53,7 +54,7 @@ class Service:
         self.stages: dict[str, Stage] = {}
         self._actions = ScriptedRunner(self.stages.get)
         self.node: OpenNode = self.run(self._open(url, settings))
-        self.app = create_app(replace(self.node.api(), authenticator=ProjectByHeader()))
+        self.app = self.api()
 
     async def _open(self, url: str, settings: CoreSettings) -> OpenNode:
         chosen = Settings(
@@ -72,6 +73,12 @@ class Service:
         node.registry.register("ajob", AsyncJobAction, takes_frozen=True)
         node.engine.watch(self._actions.witness)
         return node
+
+    def api(self, **settings: Any) -> ASGIApp:
+        """The node's API with some settings changed."""
+        api = self.node.api()
+        changed = replace(api.settings, **settings)
+        return create_app(replace(api, settings=changed, authenticator=ProjectByHeader()))
 
     def close(self) -> None:
         self.run(self._stack.aclose())

@@ -68,7 +68,7 @@ def test_a_task_named_like_a_command_is_never_a_target() -> None:
     text = W("tasks: {a: {on-success: noop}, noop: {action: std.echo output=1}, b: {on-success: [a, noop]}}")
     spec = spec_of(warn(text, "in on-clauses 'noop' means the command"))
     assert spec.inbound == {"a": ("b",)}
-    assert spec.start_tasks == ("noop", "b")
+    assert spec.start_tasks == ("b",)
     assert spec.tasks["a"].on_success.targets[0].is_command
 
 

@@ -87,6 +87,7 @@ def _collect(
     shared = {clause: read(defaults, clause) for clause in CLAUSES if clause in defaults}
     by_task: dict[str, dict[Clause, Route]] = {}
     inbound: dict[str, dict[str, None]] = {}
+    named: set[str] = set()  # a task that is called like a command starts no more for being named
     for name, task in tasks.items():
         routes: dict[Clause, Route] = {}
         for clause in CLAUSES:
@@ -95,11 +96,12 @@ def _collect(
                 routes[clause] = _combined(name, own, shared.get(clause, NOTHING))
         for route in routes.values():
             for target in route.targets:
+                named.add(target.name)
                 if target.name in tasks and target.name not in COMMANDS:
                     inbound.setdefault(target.name, {})[name] = None
         if routes:
             by_task[name] = routes
-    starts = tuple(name for name in tasks if name not in inbound)
+    starts = tuple(name for name in tasks if name not in named)
     sources = {name: tuple(inbound[name]) for name in tasks if name in inbound}
     return Routes(by_task, sources, starts, drop_bare_maps)
 
@@ -115,7 +117,10 @@ def _combined(task: str, own: ReadClause, default: ReadClause) -> Route:
 
 
 def unreachable(tasks: Iterable[str], routes: Routes) -> list[str]:
-    """Return the tasks that no route from a start task leads to, in document order."""
+    """Return the tasks that no route from a start task leads to, in document order.
+
+    Those that are called like a command are left out: no route can lead to them.
+    """
     seen = set(routes.start_tasks)
     front = list(seen)
     while front:
@@ -123,7 +128,7 @@ def unreachable(tasks: Iterable[str], routes: Routes) -> list[str]:
             if target.name not in seen and target.name not in COMMANDS:
                 seen.add(target.name)
                 front.append(target.name)
-    return [task for task in tasks if task not in seen]
+    return [task for task in tasks if task not in seen and task not in COMMANDS]
 
 
 def required_tasks(task: str, data: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str, ...]:
