@@ -370,7 +370,8 @@ def test_a_node_that_was_declared_dead_breaks_off_its_actions_and_goes_on(postgr
             await still(lambda: node.runtime.executor.busy == 0)
             begun = node.runtime.executor.statistics.begun
             # Another node judges, mistakenly, and takes the claims away.
-            await node.runtime.work.bury(node.id)
+            await Nodes(node.database).remove(node.id)
+            await node.runtime.work.lose_claims(node.id)
             await still(lambda: node.runtime.executor.statistics.begun == begun)
             assert (await action(node, execution.id, "a")).attempt == 1
             await still(lambda: node.runtime.executor.statistics.interrupted == 0)

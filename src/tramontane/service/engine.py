@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -56,6 +57,8 @@ log = logging.getLogger(__name__)
 
 _FAILURES = 3
 _STARTS = 10
+_ENDS = 10_000
+_LATELY = 5.0
 _PAUSE = 0.5
 """Seconds before a turn is tried again that the database didn't take."""
 
@@ -124,6 +127,7 @@ class Engine:
         self._waiting = 0
         self._accepting = True
         self._ended: dict[str, list[asyncio.Future[Execution]]] = {}
+        self._ends: OrderedDict[str, float] = OrderedDict()  # which executions ended lately, and when
 
     @property
     def waiting(self) -> int:
@@ -134,6 +138,10 @@ class Engine:
     def cached(self) -> int:
         """How many executions have a slot."""
         return len(self._slots)
+
+    def is_cached(self, execution_id: str) -> bool:
+        """Tell whether the execution has a slot here: then its end on this node is heard of."""
+        return execution_id in self._slots
 
     @property
     def turn_statistics(self) -> TurnStatistics:
@@ -295,8 +303,18 @@ class Engine:
             if not waiting:
                 self._ended.pop(execution_id, None)
 
+    def ended_lately(self, execution_id: str) -> bool:
+        """Tell whether this node has just seen the execution end. False proves nothing."""
+        moment = self._ends.get(execution_id)
+        return moment is not None and asyncio.get_running_loop().time() - moment < _LATELY
+
     def _tell_ended(self, turn: TurnWrite) -> None:
-        if turn.execution.is_completed:
+        if not turn.execution.is_completed:
+            self._ends.pop(turn.execution.id, None)
+        else:
+            self._ends[turn.execution.id] = asyncio.get_running_loop().time()
+            if len(self._ends) > _ENDS:
+                self._ends.popitem(last=False)
             for future in self._ended.pop(turn.execution.id, ()):
                 if not future.done():
                     future.set_result(turn.execution)

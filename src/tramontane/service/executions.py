@@ -103,16 +103,15 @@ class ExecutionUseCases:
         """Return when the execution is completed or gone, or when the time is over."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        while (left := deadline - loop.time()) > 0:
-            end = asyncio.ensure_future(self._engine.ended(execution_id, min(left, _LOOK_AGAIN)))
-            try:
-                # Looked up after the wait has begun, so that no end falls in between.
-                await asyncio.sleep(0)
+        is_here = self._engine.is_cached(execution_id)
+        while not self._engine.ended_lately(execution_id) and (left := deadline - loop.time()) > 0:
+            if not is_here:
                 found = await self._records.execution(execution_id)
-                if found is None or found.is_completed or await end is not None:
+                if found is None or found.is_completed or self._engine.ended_lately(execution_id):
                     return
-            finally:
-                end.cancel()
+            if await self._engine.ended(execution_id, min(left, _LOOK_AGAIN)) is not None:
+                return
+            is_here = False
 
     # -- change ---------------------------------------------------------------------------
 
