@@ -130,7 +130,7 @@ def test_a_raising_input_is_no_error_that_can_be_handled() -> None:
         ('fail msg="boom <% $.q %>"', "boom 9"),
         ("fail", None),
         ("fail msg=5", "5"),
-        ("fail(msg=<% {a => 1} %>)", '{"a":1}'),
+        ("fail(msg=<% {a => 1} %>)", '{"a": 1}'),
     ],
 )
 def test_fail_ends_the_workflow_with_its_message(command: str, info: str | None) -> None:

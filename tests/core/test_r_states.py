@@ -161,7 +161,7 @@ def test_a_map_as_error_is_the_result_and_its_text_the_state_info() -> None:
         "wf: {output-on-error: {r: <% task(a).result %>}, tasks: {a: {action: job}}}",
         script={"a": fails({"a": 1})},
     )
-    assert run.task("a").state_info == '{"a":1}'
+    assert run.task("a").state_info == '{"a": 1}'
     assert run.output["r"] == {"a": 1}
 
 

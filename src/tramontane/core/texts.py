@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -61,8 +62,17 @@ def illegal_change(current: str, wanted: str, workflow: str, execution_id: str) 
 
 
 def plain(value: Any) -> str:
-    """Text form of a value in messages: text as it is, everything else as JSON."""
-    return value if isinstance(value, str) else encode(value)
+    """Text form of a value in messages: text as it is, everything else as JSON with spaces."""
+    if isinstance(value, str):
+        return value
+    if size_of(value) > STATE_INFO_LIMIT:
+        return encode(value)  # nobody will see all of it, and this is quick
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return text
 
 
 def info(value: Any) -> str | None:
