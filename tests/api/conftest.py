@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from tests.api.lab import Client
-from tests.api.library import Library, TokenProjects
+from tests.api.library import Library, TokenProjects, opened
 from tests.api.running import Running
 
 from tramontane.compose import open_node
@@ -17,10 +16,7 @@ from tramontane.config import Settings
 
 @pytest.fixture
 def library(sqlite_url: str) -> Iterator[Library]:
-    with asyncio.Runner() as runner:
-        library = Library(runner, sqlite_url)
-        yield library
-        library.close()
+    yield from opened(sqlite_url)
 
 
 @pytest.fixture
@@ -31,19 +27,8 @@ def client(library: Library) -> Client:
 
 @pytest.fixture
 def as_project(library: Library) -> Callable[[str], Client]:
-    """Makes clients of the same database for a project, such as ``a`` or ``a/admin``."""
-
-    def make(token: str) -> Client:
-        client = library.client(authenticator=TokenProjects())
-        plain = client.call
-
-        def call(method: str, url: str, body: Any = None, headers: Any = None, **more: Any) -> Any:
-            return plain(method, url, body, {"x-auth-token": token, **(headers or {})}, **more)
-
-        client.call = call  # type: ignore[method-assign]
-        return client
-
-    return make
+    """Makes clients of the library for a project, such as ``a`` or ``a/admin``."""
+    return lambda token: library.client(authenticator=TokenProjects()).with_headers({"x-auth-token": token})
 
 
 @pytest.fixture
@@ -52,3 +37,9 @@ def service(sqlite_url: str) -> Iterator[Running]:
         context = open_node(Settings(database=sqlite_url, load_action_plugins=False))
         yield Running(runner, runner.run(context.__aenter__()))
         runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture
+def as_caller(service: Running) -> Callable[[str], Client]:
+    """Makes clients of the running node for a project, such as ``a`` or ``a/admin``."""
+    return lambda token: service.changed(authenticator=TokenProjects()).with_headers({"x-auth-token": token})

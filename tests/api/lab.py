@@ -93,9 +93,16 @@ async def call(
 class Client:
     """Synchronous calls for tests; the application lives in the runner's event loop."""
 
-    def __init__(self, runner: asyncio.Runner, app: ASGIApp) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, app: ASGIApp, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._runner = runner
+        self._headers = dict(headers or {})
         self.app = app
+
+    def with_headers(self, headers: Mapping[str, str]) -> Client:
+        """The same client, sending these headers along."""
+        return Client(self._runner, self.app, {**self._headers, **headers})
 
     def run(self, work: Awaitable[T]) -> T:
         return self._runner.run(_coroutine(work))
@@ -115,7 +122,9 @@ class Client:
             body = b""
         elif not isinstance(body, bytes):
             body = json.dumps(body).encode()
-        return self.run(call(self.app, method, url, body, {**sent, **(headers or {})}, **more))
+        return self.run(
+            call(self.app, method, url, body, {**sent, **self._headers, **(headers or {})}, **more)
+        )
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer:
         return self.call("GET", url, headers=headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -85,3 +85,11 @@ class Library:
     def close(self) -> None:
         self.runner.run(self.checker.close())
         self.runner.run(self.database.close())
+
+
+def opened(url: str) -> Iterator[Library]:
+    """Have a library for as long as a test takes."""
+    with asyncio.Runner() as runner:
+        library = Library(runner, url)
+        yield library
+        library.close()

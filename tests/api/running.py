@@ -20,10 +20,12 @@ class Running(Client):
         super().__init__(runner, node.app())
         self.node = node
 
-    def changed(self, **settings: Any) -> Client:
-        """A client of the same node whose API has other settings."""
+    def changed(self, **parts: Any) -> Client:
+        """A client of the same node whose API differs in some parts or settings."""
         api = self.node.api()
-        return Client(self._runner, create_app(replace(api, settings=replace(api.settings, **settings))))
+        settings = {name: parts.pop(name) for name in tuple(parts) if hasattr(api.settings, name)}
+        parts["settings"] = replace(api.settings, **settings)
+        return Client(self._runner, create_app(replace(api, **parts)))
 
     def define(self, document: str, query: str = "") -> list[dict[str, Any]]:
         """Upload workflows."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -532,11 +534,35 @@ def test_waiting_for_the_end_of_an_execution_that_goes_on_costs_its_time_only(se
     assert service.get(f"/v2/executions/{ANY_UUID}?wait=1").status == 404
 
 
-@pytest.mark.spec("API182", "API292", "API293", "API294")
-def test_the_newest_hundred_of_many(service: Running) -> None:
-    service.define("version: '2.0'\nquick: {tasks: {t: {action: std.noop}}}\n")
-    ids = [service.start("quick", description=f"{number:03}")["id"] for number in range(150)]
-    newest = service.items("/v2/executions?limit=100&sort_keys=created_at&sort_dirs=desc")
-    assert [item["id"] for item in newest] == ids[:49:-1]
-    ordered = service.items("/v2/executions?sort_keys=Description&sort_dirs=desc&limit=5")
-    assert [item["description"] for item in ordered] == ["149", "148", "147", "146", "145"]
+def attributes(data: Any) -> Iterator[tuple[str, Any]]:
+    """All attributes of an answer, at any depth."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            yield key, value
+            yield from attributes(value)
+    elif isinstance(data, list):
+        for item in data:
+            yield from attributes(item)
+
+
+@pytest.mark.spec("API25", "API74")
+def test_every_time_has_one_form_and_everything_belongs_to_the_default_project(service: Running) -> None:
+    service.post("/v2/environments", {"name": "e"})
+    service.post("/v2/actions", "version: '2.0'\na: {base: std.noop}\n")
+    service.post("/v2/workbooks", "version: '2.0'\nname: wb\n")
+    service.define(NESTED)
+    started = service.start("parent", wait=20)
+    alone = {"name": "std.noop", "params": {"save_result": True, "run_sync": True}}
+    answers = [started, service.post("/v2/action_executions", alone).json]
+    for path in ("environments", "actions", "workbooks", "workflows"):
+        answers += [service.get(f"/v2/{path}/{item['name']}").json for item in service.items(f"/v2/{path}")]
+    for path in ("executions", "tasks", "action_executions"):
+        answers += [service.get(f"/v2/{path}/{item['id']}").json for item in service.items(f"/v2/{path}")]
+        answers += service.items(f"/v2/{path}")
+    answers.append(service.get(f"/v2/executions/{started['id']}/report").json)
+    found = [pair for data in answers for pair in attributes(data)]
+    times = [value for name, value in found if name.endswith("_at") and value not in (None, "")]
+    assert len(times) > 50
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", value) for value in times)
+    projects = {value for name, value in found if name == "project_id"}
+    assert projects == {"<default-project>", None}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,10 @@ workflows:
   w1: {tasks: {t: {action: std.noop}}}
 actions:
   a1: {base: std.noop}
+"""
+CALLER = """version: '2.0'
+caller: {tasks: {t: {workflow: quick}}}
+quick: {tasks: {t: {action: std.noop}}}
 """
 ACTION = "version: '2.0'\nplain: {base: std.noop}\n"
 
@@ -99,8 +105,14 @@ class Mistral:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a server with an empty database."""
-    folder = tmp_path_factory.mktemp("server")
+    """The URL of a server that the tests share."""
+    with served(tmp_path_factory.mktemp("server")) as url:
+        yield url
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Run a server with an empty database; gives its URL."""
     arguments = ["serve", "--port", "0", "--database", "sqlite:///state.sqlite", "--log-level", "error"]
     with program.started(arguments, folder) as process:
         assert process.stdout is not None
@@ -114,7 +126,6 @@ def mistral(server: str, tmp_path: Path) -> Mistral:
     return Mistral(server, tmp_path)
 
 
-@pytest.mark.spec("API291")
 def test_workflows(mistral: Mistral) -> None:
     file = mistral.file("wf.yaml", WORKFLOW)
     created = mistral.rows("workflow-create", file, "--namespace", "one")
@@ -140,7 +151,7 @@ def test_workflows(mistral: Mistral) -> None:
     assert mistral.rows("workflow-list", "--filter", "namespace=one") == []
 
 
-@pytest.mark.spec("API291", "API298")
+@pytest.mark.spec("API298")
 def test_workbooks(mistral: Mistral) -> None:
     file = mistral.file("wb.yaml", WORKBOOK)
     created = mistral.row("workbook-create", file)
@@ -156,7 +167,7 @@ def test_workbooks(mistral: Mistral) -> None:
     assert mistral.rows("workbook-list") == []
 
 
-@pytest.mark.spec("API291", "API297")
+@pytest.mark.spec("API297")
 def test_actions(mistral: Mistral) -> None:
     file = mistral.file("a.yaml", ACTION)
     (created,) = mistral.rows("action-create", file)
@@ -173,7 +184,7 @@ def test_actions(mistral: Mistral) -> None:
     assert "plain" not in [item["Name"] for item in mistral.rows("action-list")]
 
 
-@pytest.mark.spec("API291", "API296")
+@pytest.mark.spec("API296")
 def test_environments(mistral: Mistral) -> None:
     file = mistral.file("env.json", json.dumps({"name": "e", "variables": {"x": [1, 2]}}))
     created = mistral.row("environment-create", file)
@@ -189,7 +200,7 @@ def test_environments(mistral: Mistral) -> None:
     assert mistral.rows("environment-list") == []
 
 
-@pytest.mark.spec("API291", "API292", "API294", "API295")
+@pytest.mark.spec("API295")
 def test_executions_and_tasks(mistral: Mistral) -> None:
     mistral("workflow-create", mistral.file("wf.yaml", WORKFLOW))
     created = mistral.row("execution-create", "wf", '{"a": 7}', '{"env": {"k": 1}}', "-d", "mine")
@@ -227,7 +238,7 @@ def test_executions_and_tasks(mistral: Mistral) -> None:
     assert mistral.ended("execution-get", execution).returncode != 0
 
 
-@pytest.mark.spec("API291", "API300")
+@pytest.mark.spec("API300")
 def test_running_a_task_again(mistral: Mistral) -> None:
     mistral("workflow-create", mistral.file("f.yaml", FAILING))
     execution = mistral.row("execution-create", "failing")["ID"]
@@ -237,7 +248,6 @@ def test_running_a_task_again(mistral: Mistral) -> None:
     mistral.until(lambda: len(mistral.rows("action-execution-list", task["ID"])) == 2)
 
 
-@pytest.mark.spec("API291")
 def test_pausing_and_reporting_results(mistral: Mistral) -> None:
     mistral("workflow-create", mistral.file("a.yaml", ASKING))
     execution = mistral.row("execution-create", "asking")["ID"]
@@ -268,3 +278,34 @@ def test_errors_print_the_reason(mistral: Mistral) -> None:
     assert ended.returncode != 0
     assert "nonsense" in ended.stderr
     assert "There is no workflow 'nope'" in mistral.ended("workflow-get", "nope").stderr
+
+
+@pytest.mark.spec("API292", "API293", "API294")
+def test_the_newest_executions_are_listed_oldest_first(tmp_path: Path) -> None:
+    with served(tmp_path) as url:
+        mistral = Mistral(url, tmp_path)
+        assert mistral.rows("execution-list") == []
+        mistral("workflow-create", mistral.file("wf.yaml", CALLER))
+        first = mistral.row("execution-create", "quick", "-d", "000")["ID"]
+        assert [item["ID"] for item in mistral.rows("execution-list")] == [first]
+        ids = [first, *(start(url, f"{number:03}") for number in range(1, 150))]
+        assert [item["ID"] for item in mistral.rows("execution-list")] == ids[50:]
+        ordered = ("--sort_keys", "Description", "--sort_dirs=desc", "--limit", "3")
+        descriptions = [item["Description"] for item in mistral.rows("execution-list", *ordered)]
+        assert descriptions == ["149", "148", "147"]
+        page = mistral.rows("execution-list", "--marker", ids[10], "--limit", "2")
+        assert [item["ID"] for item in page] == ids[11:13]
+        caller = mistral.row("execution-create", "caller")["ID"]
+        mistral.until(lambda: mistral.row("execution-get", caller)["State"] == "SUCCESS")
+        newest = mistral.rows("execution-list", "--limit", "2")
+        assert newest[1]["Root Execution ID"] == caller
+        roots = mistral.rows("execution-list", "--limit", "1", "--rootsonly")
+        assert [item["ID"] for item in roots] == [caller]
+
+
+def start(url: str, description: str) -> str:
+    """Start the quick workflow the short way."""
+    body = json.dumps({"workflow_name": "quick", "description": description}).encode()
+    request = urllib.request.Request(f"{url}/executions?wait=20", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        return str(json.load(answer)["id"])

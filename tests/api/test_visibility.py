@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from tests.api.lab import ANY_UUID, Client
 from tests.api.library import Library
+from tests.api.running import Running
 from tests.api.test_lists import UUIDS, execution, store
 
 from tramontane.store import schema
@@ -34,7 +36,7 @@ def publish(client: Client, kind: str) -> Any:
     return client.post(f"/v2/{kind}?scope=public", BODIES[kind])
 
 
-@pytest.mark.spec("API83", "API84", "API85")
+@pytest.mark.spec("API85")
 @pytest.mark.parametrize("kind", KINDS)
 def test_private_things_are_seen_by_their_project_and_administrators(
     as_project: AsProject, kind: str
@@ -55,7 +57,7 @@ def test_an_administrator_finds_any_workflow_by_its_id(as_project: AsProject) ->
     assert as_project("b").get(f"/v2/workflows/{workflow['id']}").status == 404
 
 
-@pytest.mark.spec("API83", "API84", "API85", "API95")
+@pytest.mark.spec("API85", "API95")
 def test_executions_are_seen_by_their_project_and_administrators(
     as_project: AsProject, library: Library
 ) -> None:
@@ -95,7 +97,7 @@ def test_public_things_are_changed_by_their_owner_and_administrators_only(
     assert as_project("a").delete(f"/v2/{kind}/thing").status == 204
 
 
-@pytest.mark.spec("API76", "API82")
+@pytest.mark.spec("API82")
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_administrators_publish(as_project: AsProject, kind: str) -> None:
     answer = publish(as_project("a"), kind)
@@ -119,7 +121,7 @@ def test_ones_own_thing_comes_before_a_public_one_of_the_same_name(as_project: A
     assert as_project("b").get(f"/v2/{kind}/thing").json["project_id"] == "a"
 
 
-@pytest.mark.spec("API78", "API79")
+@pytest.mark.spec("API79")
 def test_looking_across_projects_is_for_administrators(as_project: AsProject) -> None:
     for kind in ("workflows", "executions"):
         assert as_project("a").get(f"/v2/{kind}?all_projects=true").status == 403
@@ -130,7 +132,6 @@ def test_looking_across_projects_is_for_administrators(as_project: AsProject) ->
     assert as_project("a/admin").get(f"/v2/executions?project_id={ANY_UUID}").status == 200
 
 
-@pytest.mark.spec("API80")
 def test_a_rule_that_refuses_stops_every_endpoint_that_it_guards(library: Library) -> None:
     class Nothing:
         def allows(self, rule: str, caller: object) -> bool:
@@ -197,3 +198,47 @@ def test_a_shared_workflow_is_seen_once_it_is_accepted(as_project: AsProject, li
     assert as_project("b").put("/v2/workflows", WORKFLOW).status == 403
     assert as_project("b").delete("/v2/workflows/thing").status == 403
     assert as_project("c").get("/v2/workflows/thing").status == 404
+
+
+@pytest.mark.spec("API94", "API96")
+def test_an_administrator_describes_anothers_execution(as_caller: AsProject) -> None:
+    assert as_caller("a").post("/v2/workflows", WORKFLOW).status == 201
+    started = as_caller("a").post("/v2/executions?wait=20", {"workflow_name": "thing"}).json
+    url = f"/v2/executions/{started['id']}"
+    answer = as_caller("b/admin").put(url, {"description": "looked at"})
+    assert (answer.status, answer.json["project_id"]) == (200, "a")
+    assert as_caller("a").get(url).json["description"] == "looked at"
+    assert as_caller("b").put(url, {"description": "x"}).status == 404
+    assert as_caller("b").delete(url).status == 404
+    assert as_caller("b/admin").delete(url).status == 204
+
+
+def test_what_runs_is_seen_by_its_project_only(service: Running, as_caller: AsProject) -> None:
+    document = "version: '2.0'\nthing: {tasks: {t: {action: std.async_noop}}}\n"
+    as_caller("a").post("/v2/workflows", document)
+    as_caller("a").post("/v2/executions", {"workflow_name": "thing"})
+    service.until("/v2/action_executions", lambda found: len(found["action_executions"]) == 1)
+    (task,) = as_caller("a").items("/v2/tasks")
+    (action,) = as_caller("a").items("/v2/action_executions")
+    stranger = as_caller("b")
+    assert stranger.get(f"/v2/tasks/{task['id']}").status == 404
+    assert stranger.get(f"/v2/action_executions/{action['id']}").status == 404
+    assert stranger.put(f"/v2/tasks/{task['id']}", {"state": "RUNNING", "reset": True}).status == 404
+    assert stranger.put(f"/v2/action_executions/{action['id']}", {"state": "SUCCESS"}).status == 404
+    assert stranger.delete(f"/v2/action_executions/{action['id']}").status == 404
+    assert stranger.get(f"/v2/tasks/{task['id']}/executions").status == 404
+    for path in ("tasks", "action_executions", f"tasks/{task['id']}/action_executions"):
+        assert stranger.items(f"/v2/{path}") == []
+    assert stranger.post("/v2/executions", {"workflow_name": "thing"}).status == 404
+
+
+@pytest.mark.spec("API90")
+def test_each_project_starts_its_own_workflow_of_a_name(as_caller: AsProject) -> None:
+    for project in ("a", "b"):
+        document = (
+            f"version: '2.0'\nthing: {{output: {{o: {project}}}, tasks: {{t: {{action: std.noop}}}}}}\n"
+        )
+        assert as_caller(project).post("/v2/workflows", document).status == 201
+    for project in ("a", "b", "a/admin"):
+        ended = as_caller(project).post("/v2/executions?wait=20", {"workflow_name": "thing"}).json
+        assert json.loads(ended["output"]) == {"o": project[0]}

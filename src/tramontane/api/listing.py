@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
+
+import orjson
 
 from tramontane.api import times
 from tramontane.api.request import unknown_parameter
@@ -254,8 +257,20 @@ def _read_boolean(name: str, given: str) -> tuple[bool, ...]:
 
 
 def _read_document(name: str, given: str) -> tuple[Any, ...]:
+    """A JSON object. What isn't JSON to every database, or can't be compared there, is refused."""
     document = json_object(name, given)
+    try:
+        json.loads(given, parse_constant=_refuse_constant)
+        comparable = b"\\u0000" not in orjson.dumps(document)
+    except (TypeError, ValueError):
+        comparable = False
+    if not comparable:
+        raise BadRequestError(f"'{name}' can't be compared with this document.")
     return (document,)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 _Reader = Callable[[str, str], tuple[Any, ...]]

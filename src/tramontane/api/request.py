@@ -103,6 +103,8 @@ def _parse_query(raw: bytes) -> dict[str, str]:
     if not raw:
         return {}
     pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace")
+    if b"%00" in raw:
+        raise BadRequestError("Query parameters must not contain the character NUL.")
     query = dict(pairs)
     if len(query) != len(pairs):
         for name in _ONCE:

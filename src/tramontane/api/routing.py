@@ -70,7 +70,7 @@ class Router:
             literal = node.literals.get(segment)
             if literal is not None:
                 node = literal
-            elif node.variable is not None and segment:
+            elif node.variable is not None and segment and "\0" not in segment:
                 arguments[node.variable[0]] = segment
                 node = node.variable[1]
             else:

@@ -22,7 +22,11 @@ _FALSE = frozenset({"false", "0", "f", "n", "no", "off"})
 
 
 def text(name: str, value: Any) -> str | None:
-    if value is None or isinstance(value, str):
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if "\0" in value:
+            raise BadRequestError(f"'{name}' must not contain the character NUL.")
         return value
     raise BadRequestError(f"'{name}' must be a text, not {json_type(value)}.")
 

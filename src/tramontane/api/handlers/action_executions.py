@@ -46,6 +46,7 @@ _UPDATE: Final[dict[str, Converter]] = {
     "output": json_value,
 }
 _ReportState = Literal["RUNNING", "PAUSED", "SUCCESS", "ERROR", "CANCELLED"]
+_LONGEST_TIMEOUT: Final = 10**9
 _REPORT_STATES: Final = ("SUCCESS", "ERROR", "CANCELLED", "PAUSED", "RUNNING")
 _FOR_DELETE: Final = tuple(ACTION_EXECUTIONS.by_name[name] for name in ("task_execution_id", "state"))
 
@@ -92,7 +93,7 @@ def _timeout(given: Any) -> int | None:
         return None
     if isinstance(given, str) and given.isascii() and given.isdigit():
         given = int(given)
-    if isinstance(given, bool) or not isinstance(given, int) or given < 0:
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given <= _LONGEST_TIMEOUT:
         raise BadRequestError(f"'params.timeout' must be a whole number of seconds, not {given!r}.")
     return given or None
 

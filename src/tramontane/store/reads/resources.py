@@ -22,8 +22,9 @@ def _time(column: ColumnElement[Any], name: str, *, nullable: bool = True, is_fi
     return Field(name, column, "time", nullable=nullable, is_filter=is_filter)
 
 
-def _stamps(table: Table, then: ColumnElement[Any] | None = None) -> tuple[Field, Field]:
-    created = Field("created_at", table.c.created_at, "time", nullable=False, then=then)
+def _stamps(table: Table) -> tuple[Field, Field]:
+    """When a row was created (ids sort in the order of creation) and when it changed last."""
+    created = Field("created_at", table.c.created_at, "time", nullable=False, then=table.c.id)
     return created, _time(table.c.updated_at, "updated_at")
 
 
@@ -161,7 +162,7 @@ TASKS: Final = Resource(
         _json(_ta, "published"),
         _json(_ta, "published_global", in_lists=False, is_filter=False),
         Field("processed", _ta.c.processed, "bool", nullable=False),
-        *_stamps(_ta, _ta.c.seq),
+        *_stamps(_ta),
         _time(_ta.c.started_at, "started_at", is_filter=False),
         _time(_ta.c.finished_at, "finished_at", is_filter=False),
     ),
@@ -187,7 +188,7 @@ ACTION_EXECUTIONS: Final = Resource(
         Field("accepted", _ae.c.accepted, "bool", nullable=False),
         _json(_ae, "input"),
         _json(_ae, "output", in_lists=False),
-        *_stamps(_ae, _ae.c.seq),
+        *_stamps(_ae),
     ),
     _ae.c.project_id,
 )

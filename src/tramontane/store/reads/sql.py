@@ -38,8 +38,10 @@ class same_json(FunctionElement[bool]):
 
 @compiles(same_json, "sqlite")
 def _same_json_sqlite(element: same_json, compiler: SQLCompiler, **kw: Any) -> str:
-    ours, theirs = (_sqlite_leaves(compiler.process(side, **kw)) for side in element.clauses)
-    return f"(NOT EXISTS ({ours} EXCEPT {theirs}) AND NOT EXISTS ({theirs} EXCEPT {ours}))"
+    ours, theirs = (compiler.process(side, **kw) for side in element.clauses)
+    left, right = _sqlite_leaves(ours), _sqlite_leaves(theirs)
+    equal = f"NOT EXISTS ({left} EXCEPT {right}) AND NOT EXISTS ({right} EXCEPT {left})"
+    return f"(CASE WHEN json_valid({ours}) THEN {equal} ELSE 0 END)"
 
 
 def _sqlite_leaves(text: str) -> str:

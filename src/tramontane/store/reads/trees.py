@@ -53,11 +53,15 @@ async def read_branches(
     start = "execution" if execution_id is not None else "task"
     parameters = {
         "start": execution_id if execution_id is not None else task_id,
-        "deepest": max_depth if max_depth >= 0 else NO_LIMIT,
+        "deepest": _deepest(max_depth),
     }
     rows = await reader.fetch(_branches(fields, start, errors_only), parameters)
     found = [Branch(row[4:], row[0], row[1], row[2], row[3]) for row in rows]
     return _preorder(found)
+
+
+def _deepest(max_depth: int) -> int:
+    return min(max_depth, NO_LIMIT) if max_depth >= 0 else NO_LIMIT
 
 
 def _preorder(found: Sequence[Branch]) -> list[Branch]:
@@ -125,7 +129,7 @@ _REPORTED: Final = tuple(
 
 async def read_report(reader: Reader, execution_id: str, max_depth: int, errors_only: bool) -> ReportRows:
     """Read a tree for its report. Called executions stand one level deeper than the deepest tasks."""
-    deepest = max_depth if max_depth >= 0 else NO_LIMIT
+    deepest = _deepest(max_depth)
     branches = await read_branches(
         reader,
         _REPORTED,
@@ -183,7 +187,7 @@ async def count_tasks(
     reader: Reader, execution_id: str, max_depth: int = -1, errors_only: bool = False
 ) -> Mapping[str, int]:
     """Count the tasks of a tree by state."""
-    parameters = {"start": execution_id, "deepest": max_depth if max_depth >= 0 else NO_LIMIT}
+    parameters = {"start": execution_id, "deepest": _deepest(max_depth)}
     return {row[0]: row[1] for row in await reader.fetch(_task_counts(errors_only), parameters)}
 
 
