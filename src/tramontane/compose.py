@@ -26,7 +26,7 @@ from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.executor import Executor, Runner
 from tramontane.runtime.inbox import InboxPoll
 from tramontane.runtime.node import Node
-from tramontane.runtime.recovery import Heartbeat, Reaper
+from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.watch import CatalogWatch
 from tramontane.service.action_executions import ActionExecutionUseCases
@@ -156,11 +156,12 @@ def _wire(
     reader = DatabaseReader(database)
     catalog = Catalog(definitions, StoredRecords(reader, store), registry, load_workflow, load_action)
     committer = Committer(store, node_id)
+    pools = (settings.executor_name,) if settings.executor_name else ()
     executor = Executor(
         registry,
         runner,
         slots=settings.executor_slots,
-        pools=(settings.executor_name,) if settings.executor_name else (),
+        pools=pools,
         caller_seconds=settings.caller_seconds,
     )
     timers = TimerService()
@@ -215,11 +216,12 @@ def _wire(
             work,
             shared_clock,
             name=f"{socket.gethostname()}:{os.getpid()}",
-            info=freeze({"version": tramontane.__version__, "pools": [settings.executor_name]}),
+            info=freeze({"version": tramontane.__version__, "pools": pools}),
             seconds=settings.heartbeat_seconds,
             declared_dead=executor.check_claims,
         ),
         reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive),
+        targets=TargetWatch(work, pools=pools),
         grace_seconds=settings.shutdown_grace_seconds,
     )
     return OpenNode(

@@ -168,6 +168,29 @@ def test_a_caller_who_waits_too_long_for_an_action_is_told_so(sqlite_url: str) -
     run(test())
 
 
+def test_a_target_that_nobody_is_fails_the_task_after_a_while(database_url: str) -> None:
+    async def test() -> None:
+        clock = ManualClock()
+        async with a_node(database_url, clock, executor_name="here") as node:
+            await upload(
+                node,
+                "wf: {tasks: {a: {action: std.sleep seconds=0, target: here},"
+                " b: {action: std.sleep seconds=0, target: nowhere}}}",
+            )
+            execution = await start(node, "wf")
+            await until(node, execution.id, "SUCCESS", "a")
+            await node.runtime.targets.loop.next_round()
+            assert (await task(node, execution.id, "b")).state == "RUNNING"
+            clock.advance(61)
+            await node.runtime.targets.loop.next_round()
+            assert (await finished(node, execution.id)).state == "ERROR"
+            info = (await task(node, execution.id, "b")).state_info
+            assert info is not None and "No executor has the name 'nowhere'" in info
+            assert (await left_over(node))["jobs"] == 0
+
+    run(test())
+
+
 # -- inboxes --------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tramontane.errors import UnavailableError
 from tramontane.runtime.executor import Executor
 from tramontane.runtime.inbox import InboxPoll
-from tramontane.runtime.recovery import Heartbeat, Reaper
+from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.watch import CatalogWatch
 from tramontane.service.committer import Committer
@@ -42,6 +42,7 @@ class Node:
     watch: CatalogWatch
     heartbeat: Heartbeat
     reaper: Reaper
+    targets: TargetWatch
     grace_seconds: float
 
     async def start(self) -> None:
@@ -53,11 +54,13 @@ class Node:
         await self.executor.start()
         await self.timers.start()
         await self.inbox.start()
+        await self.targets.start()
         log.info("node started node_id=%s", self.work.node_id)
 
     async def stop(self) -> None:
         """Stop everything. What is cut short is carried on by others, or by the next start."""
         self.engine.refuse()
+        await self.targets.stop()
         await self.inbox.stop()
         await self.timers.stop()
         await self.reaper.stop()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from tramontane.runtime.clock import DatabaseClock
@@ -128,3 +128,23 @@ class Reaper:
         await self._work.bury(process_id)
         self.buried += 1
         await asyncio.sleep(0)
+
+
+class TargetWatch:
+    """Fails actions whose target names an executor that doesn't exist: they mustn't wait for ever."""
+
+    def __init__(self, work: NodeWork, *, pools: Collection[str], seconds: float = 60.0) -> None:
+        self._work = work
+        self._pools = pools
+        self._seconds = seconds
+        self.loop = Loop("targets", self._look, seconds / 6)
+
+    async def start(self) -> None:
+        await self.loop.start()
+
+    async def stop(self) -> None:
+        await self.loop.stop()
+
+    async def _look(self) -> float | None:
+        await self._work.fail_unserved(self._pools, self._seconds)
+        return None

@@ -92,6 +92,23 @@ class NodeWork:
         """Of these (action id, attempt) pairs, those that this node may go on running."""
         return await self._jobs.still_held(self.node_id, jobs)
 
+    async def fail_unserved(self, own: Collection[str], seconds: float) -> int:
+        """End jobs that have waited so long for an executor that nobody is; return how many.
+
+        ``own`` are the pools that this node serves itself.
+        """
+        served = {"", *own}
+        for node in await self._nodes.all():
+            served.update(node.info.get("pools", ()))
+        jobs = await self._jobs.unserved(served, self.now() - round(seconds * 1_000_000))
+        for job in jobs:
+            text = (
+                f"No executor has the name '{job.pool}' that the action's target asks for; "
+                f"none came within {seconds:g} seconds [action_ex_id={job.action_id}]"
+            )
+            await self.report(job, Result(error=text))
+        return len(jobs)
+
     async def lose_claims(self, process_id: str) -> int:
         """Take away all claims of a process that is over: its actions were lost, or are sent again."""
         count = 0

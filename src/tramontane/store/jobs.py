@@ -129,6 +129,18 @@ class Jobs:
         async with self._database.read() as connection:
             return [each for each in (await connection.execute(statement)).scalars() if each is not None]
 
+    async def unserved(self, pools: Collection[str], before: Micros, limit: int = 500) -> list[JobRow]:
+        """Unclaimed jobs of other pools than these that were written before a moment, oldest first."""
+        jobs = schema.jobs
+        statement = (
+            sa.select(*columns(jobs, codec.read_job))
+            .where(jobs.c.claimed_by.is_(None), jobs.c.pool.not_in(pools), jobs.c.created_at < before)
+            .order_by(jobs.c.created_at)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return records(codec.read_job, await connection.execute(statement))
+
     async def waiting(self) -> dict[str, int]:
         """How many unclaimed jobs there are, by pool."""
         jobs = schema.jobs
