@@ -25,8 +25,11 @@ from tests.service.harness import (
     upload,
 )
 
+from tramontane import compose
 from tramontane.compose import OpenNode
 from tramontane.errors import IllegalStateError, UnavailableError
+from tramontane.service.deciding import DecidingLimits
+from tramontane.service.engine import EngineLimits
 from tramontane.service.services import ExecutionChange
 from tramontane.service.turn import InternalError
 from tramontane.store import schema
@@ -244,7 +247,12 @@ def test_a_bug_in_what_nobody_would_bring_again_parks_the_execution_and_keeps_it
     run(test())
 
 
-def test_a_slow_expression_delays_nobody(sqlite_url: str) -> None:
+def test_a_slow_expression_is_evaluated_where_it_delays_nobody(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deciding = DecidingLimits(soft_seconds=0.0)
+    monkeypatch.setattr(compose, "EngineLimits", lambda *_, **__: EngineLimits(deciding=deciding))
+
     async def test() -> None:
         async with a_node(sqlite_url) as node:
             await upload(
