@@ -11,6 +11,8 @@ import pytest
 from tests.api.lab import ANY_UUID
 from tests.api.running import Running
 
+from tramontane.store.executions import Executions
+
 SIMPLE = """version: '2.0'
 simple:
   input: [a, {b: 2}]
@@ -525,6 +527,15 @@ def test_the_report_estimates_from_earlier_executions(service: Running) -> None:
     service.put(f"/v2/executions/{first}", {"state": "SUCCESS"})
     assert estimate(first) == 0
     assert estimate(service.start("waiting")["id"]) == 1
+
+
+def test_an_execution_that_nobody_runs_any_more_says_why(service: Running) -> None:
+    service.define(WAITING)
+    execution_id = service.start("waiting")["id"]
+    assert "parked" not in service.execution(execution_id)
+    service.run(Executions(service.node.database).park(execution_id, "it can't be written"))
+    assert service.execution(execution_id)["parked"] == "it can't be written"
+    assert "parked" not in service.get(f"/v2/executions/{execution_id}?fields=state").json
 
 
 def test_waiting_for_the_end_of_an_execution_that_goes_on_costs_its_time_only(service: Running) -> None:

@@ -12,6 +12,7 @@ from tests.api.library import Library
 
 from tramontane.api.routes import ROUTES
 from tramontane.api.settings import ApiSettings
+from tramontane.store.errors import DatabaseUnavailableError
 
 WORKFLOW = "version: '2.0'\nwf:\n  tasks:\n    t: {action: std.noop}\n"
 
@@ -402,3 +403,19 @@ def test_the_character_nul_is_nowhere_taken(client: Client) -> None:
     assert client.post("/v2/environments", {"name": "e", "description": "a\0b"}).status == 400
     assert client.post("/v2/environments", {"name": "e", "variables": {"x": "a\0b"}}).status == 201
     assert client.post("/v2/environments", b'{"name": "\\ud800"}').status == 400
+
+
+def test_while_the_database_is_away_clients_are_told_to_come_back(library: Library) -> None:
+    class Away:
+        async def fetch(self, *_: object) -> None:
+            raise DatabaseUnavailableError("the database can't be reached")
+
+        lookup = fetch
+
+    client = library.client(reader=Away())
+    for path in ("workflows", "workflows/wf", f"executions/{ANY_UUID}"):
+        answer = client.get(f"/v2/{path}")
+        assert answer.status == 503
+        assert answer.headers["retry-after"]
+        assert answer.json["faultcode"] == "Server"
+        assert "the database can't be reached" in answer.fault

@@ -29,6 +29,7 @@ from tramontane.api.values_in import (
 from tramontane.errors import BadRequestError
 from tramontane.service.services import ExecutionChange, StartOrder
 from tramontane.states import COMPLETED
+from tramontane.store.reads.executions import PARKED
 from tramontane.store.reads.objects import read_by_id
 from tramontane.store.reads.resources import EXECUTIONS, TASKS
 from tramontane.values import FrozenDict
@@ -69,6 +70,7 @@ _CHANGE: Final[dict[str, Converter]] = {
 }
 _STATES: Final = ("RUNNING", "PAUSED", "SUCCESS", "ERROR", "CANCELLED")
 _WITHOUT_GLOBALS: Final = tuple(item for item in EXECUTIONS.fields if item.name != "published_global")
+_WITH_REASON: Final = (*EXECUTIONS.fields, PARKED)
 _STATE: Final = (EXECUTIONS.by_name["state"],)
 
 
@@ -77,7 +79,10 @@ async def list_executions(api: Api, request: Request) -> Response:
 
 
 async def show_execution(api: Api, request: Request) -> Response:
-    """Show one execution; with ``wait`` as soon as it is completed, or when those seconds are over."""
+    """Show one execution; with ``wait`` as soon as it is completed, or when those seconds are over.
+
+    One that nobody can run any more says why under ``parked``.
+    """
     given = request.allow_parameters("fields", "wait")
     fields, _ = chosen_fields(EXECUTION_LIST, given.get("fields"))
     execution_id = request.arguments["id"]
@@ -86,9 +91,14 @@ async def show_execution(api: Api, request: Request) -> Response:
         (state,) = await read_by_id(api.reader, EXECUTIONS, _STATE, execution_id, request.caller)
         if state not in COMPLETED:
             await api.services.executions.wait(execution_id, seconds)
-    return answer(
-        encoded(fields, await read_by_id(api.reader, EXECUTIONS, fields, execution_id, request.caller))
+    if fields is EXECUTIONS.fields:
+        fields = _WITH_REASON
+    execution = encoded(
+        fields, await read_by_id(api.reader, EXECUTIONS, fields, execution_id, request.caller)
     )
+    if execution.get("parked", "") is None:
+        del execution["parked"]
+    return answer(execution)
 
 
 def _seconds(api: Api, given: str | None) -> float:
