@@ -53,6 +53,9 @@ class Stage(Protocol):
     async def never(self) -> None:
         """Wait until nobody wants the action any more."""
 
+    def close(self) -> None:
+        """Leave nothing behind that would go on."""
+
     def report_later(self, action_id: str, outcome: Outcome) -> None:
         """Report an asynchronous action's result when its time has come."""
 

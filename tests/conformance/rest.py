@@ -299,7 +299,8 @@ class RestWorld:
 
     def close(self) -> None:
         """Leave nothing behind that would go on in the next test."""
-        self.service.run(self._close())
+        if self.service.stages.get(self.project) is self:
+            self.service.run(self._close())
 
     async def _close(self) -> None:
         for root in self._roots:

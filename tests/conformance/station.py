@@ -44,6 +44,7 @@ class Service:
     """One node, its REST API, its clock, and the stages that are played on it."""
 
     def __init__(self, runner: asyncio.Runner, url: str, settings: CoreSettings) -> None:
+        self.settings = settings
         self._runner = runner
         self._stack = AsyncExitStack()
         self.clock = ManualClock()
@@ -81,6 +82,9 @@ class Service:
         return create_app(replace(api, settings=changed, authenticator=ProjectByHeader()))
 
     def close(self) -> None:
+        """End the worlds that are played here, then the node."""
+        for stage in list(self.stages.values()):
+            stage.close()
         self.run(self._stack.aclose())
 
     def run(self, work: Awaitable[T]) -> T:
@@ -156,18 +160,29 @@ class Service:
 
 
 class Station:
-    """The nodes of one kind of database, each opened when a test first needs its settings."""
+    """Two nodes on one kind of database: one with the usual settings, one with those of a test.
+
+    The second is opened when a test needs it, and again, on the same database, for other settings.
+    """
 
     def __init__(self, new_url: Callable[[], str]) -> None:
         self._new_url = new_url
         self._runner = asyncio.Runner()
-        self._services: dict[CoreSettings, Service] = {}
+        self._urls: dict[bool, str] = {}
+        self._services: dict[bool, Service] = {}
         self._numbers = itertools.count(1)
 
     def service(self, settings: CoreSettings) -> Service:
-        if settings not in self._services:
-            self._services[settings] = Service(self._runner, self._new_url(), settings)
-        return self._services[settings]
+        is_usual = settings == CoreSettings()
+        found = self._services.get(is_usual)
+        if found is not None and found.settings == settings:
+            return found
+        if found is not None:
+            found.close()
+        if is_usual not in self._urls:
+            self._urls[is_usual] = self._new_url()
+        opened = self._services[is_usual] = Service(self._runner, self._urls[is_usual], settings)
+        return opened
 
     def new_project(self) -> str:
         return str(uuid.UUID(int=next(self._numbers)))
