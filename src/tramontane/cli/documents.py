@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import click
 
-from tramontane.cli.diagnostics import Source
+from tramontane.cli.diagnostics import Source, render
 from tramontane.errors import DefinitionError, Problem
 from tramontane.lang import parse_actions, parse_workbook, parse_workflows
-from tramontane.lang.document import CheckOptions, Upload
+from tramontane.lang.document import CheckOptions, Upload, WorkflowDocument
 from tramontane.lang.yaml_loader import YamlError, load
 
 Kind = Literal["workflows", "workbook", "actions"]
@@ -27,6 +28,78 @@ _PARSERS: Final[dict[Kind, Callable[[str, CheckOptions], Upload]]] = {
     "workbook": parse_workbook,
     "actions": parse_actions,
 }
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What became of one file; ``upload`` is None when it is refused."""
+
+    source: Source
+    kind: Kind
+    problems: tuple[Problem, ...]
+    upload: Upload | None
+
+    @property
+    def is_valid(self) -> bool:
+        return self.upload is not None
+
+    @property
+    def workflows(self) -> tuple[WorkflowDocument, ...]:
+        holder = self.upload and (self.upload.workbook or self.upload)
+        return holder.workflows if holder else ()
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """Names of the workflows and actions that the file defines."""
+        holder = self.upload and (self.upload.workbook or self.upload)
+        return {
+            "workflows": [workflow.name for workflow in self.workflows],
+            "actions": [action.name for action in holder.actions] if holder else [],
+        }
+
+    def choose(self, wanted: str | None) -> WorkflowDocument:
+        """Find a workflow: by its name, a workbook's member by its short name too, or the only one.
+
+        Raises:
+            click.UsageError: when that is none; the message lists those that the file holds.
+        """
+        file, known = self.source.name, ", ".join(self.names["workflows"]) or "none"
+        if wanted is None:
+            if len(self.workflows) == 1:
+                return self.workflows[0]
+            raise click.UsageError(f"name the workflow with --workflow; {file} holds {known}")
+        prefix = f"{self.upload.workbook.name}." if self.upload and self.upload.workbook else ""
+        for workflow in self.workflows:
+            if workflow.name in (wanted, prefix + wanted):
+                return workflow
+        raise click.UsageError(f"{file} has no workflow '{wanted}'; it holds {known}")
+
+
+def check(file: str, kind: Kind | None, *, strict: bool = False) -> Checked:
+    """Read and check one file; without a ``kind`` its shape tells."""
+    source, found = Source("<stdin>" if file == STDIN else file, ""), kind or "workflows"
+    try:
+        source = read_source(file)
+        found = kind or guess_kind(source.text)
+        upload = _PARSERS[found](source.text, CheckOptions(strict=strict))
+    except DefinitionError as error:
+        return Checked(source, found, error.problems or (Problem(error.message),), None)
+    return Checked(source, found, upload.warnings, upload)
+
+
+def check_for_use(file: str, kind: Kind | None, *, quiet: bool) -> Checked:
+    """Check a file that is to be worked with: one that is refused ends the command.
+
+    Findings go to the standard error; ``quiet`` leaves out warnings.
+    """
+    checked = check(file, kind)
+    if not (quiet and checked.is_valid):
+        for problem in checked.problems:
+            for line in render(problem, checked.source):
+                click.echo(line, err=True)
+    if not checked.is_valid:
+        raise click.exceptions.Exit(1)
+    return checked
 
 
 def read_source(path: str) -> Source:
@@ -77,12 +150,3 @@ def _looks_like_workbook(root: Mapping[str, Any]) -> bool:
         )
         for section in sections
     )
-
-
-def parse(text: str, kind: Kind, *, strict: bool = False) -> Upload:
-    """Check a document and return what it holds.
-
-    Raises:
-        DefinitionError: with everything that is wrong with it.
-    """
-    return _PARSERS[kind](text, CheckOptions(strict=strict))

@@ -8,12 +8,9 @@ from typing import Final, Literal, get_args
 
 import click
 
-from tramontane.cli.diagnostics import render
-from tramontane.cli.documents import KINDS, Kind
-from tramontane.cli.validate import check
+from tramontane.cli.documents import KINDS, Kind, check_for_use
 from tramontane.drawing import Picture, picture_of, to_dot, to_mermaid, to_svg
 from tramontane.drawing.layers import TooLargeError
-from tramontane.lang.document import Upload, WorkflowDocument
 
 Format = Literal["mermaid", "dot", "svg"]
 
@@ -49,13 +46,7 @@ def command(
     Tasks are boxes, transitions arrows that differ by clause; conditions stand beside them, in short.
     Mermaid and DOT are texts for other programs, SVG is a finished drawing.
     """
-    checked = check(file, kind, strict=False)
-    if checked.upload is None:
-        for problem in checked.problems:
-            for line in render(problem, checked.source):
-                click.echo(line, err=True)
-        raise click.exceptions.Exit(1)
-    found = _choose(checked.upload, workflow, checked.source.name)
+    found = check_for_use(file, kind, quiet=True).choose(workflow)
     chosen = wanted or (_SUFFIXES.get(Path(output).suffix.lower()) if output else None) or "mermaid"
     try:
         text = _WRITERS[chosen](picture_of(found.data))
@@ -71,18 +62,3 @@ def command(
         Path(output).write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"{output} can't be written: {error.strerror}") from None
-
-
-def _choose(upload: Upload, wanted: str | None, file: str) -> WorkflowDocument:
-    """Find the workflow to draw: by its name, a workbook's member by its short name too, or the only one."""
-    workflows = (upload.workbook or upload).workflows
-    known = ", ".join(workflow.name for workflow in workflows) or "none"
-    if wanted is None:
-        if len(workflows) == 1:
-            return workflows[0]
-        raise click.UsageError(f"name the workflow to draw with --workflow; {file} holds {known}")
-    prefix = f"{upload.workbook.name}." if upload.workbook else ""
-    for workflow in workflows:
-        if workflow.name in (wanted, prefix + wanted):
-            return workflow
-    raise click.UsageError(f"{file} has no workflow '{wanted}'; it holds {known}")

@@ -17,15 +17,13 @@ from rich.console import Console
 from rich.json import JSON
 
 from tramontane.cli import loop
-from tramontane.cli.diagnostics import Source, render
-from tramontane.cli.documents import KINDS, PATHS, Kind, guess_kind, parse, read_source
+from tramontane.cli.documents import KINDS, PATHS, Checked, Kind, check_for_use
 from tramontane.cli.local import local_service
 from tramontane.cli.pairs import Pairs, together
 from tramontane.cli.rest import RestClient, RestError
 from tramontane.cli.view import LineView, LiveView, open_view
 from tramontane.cli.watch import Snapshot, Watch
-from tramontane.errors import DefinitionError, Problem, TramontaneError
-from tramontane.lang.document import Upload
+from tramontane.errors import TramontaneError
 from tramontane.states import CANCELLED, ERROR, PAUSED, SUCCESS
 
 STATUSES: Final = {SUCCESS: 0, ERROR: 1, CANCELLED: 3, PAUSED: 3}
@@ -33,24 +31,10 @@ _INTERRUPTED: Final = 130
 
 
 @dataclass(frozen=True)
-class Definition:
-    """A file that was checked, with the kind of document that it holds."""
-
-    source: Source
-    kind: Kind
-    upload: Upload
-
-    @property
-    def workflows(self) -> list[str]:
-        holder = self.upload.workbook or self.upload
-        return [workflow.name for workflow in holder.workflows]
-
-
-@dataclass(frozen=True)
 class Job:
     """What is to be run."""
 
-    definitions: tuple[Definition, ...]
+    documents: tuple[Checked, ...]
     workflow: str
     input: dict[str, Any]
     params: dict[str, Any]
@@ -108,12 +92,12 @@ def command(
     the execution. The exit status is 0 for SUCCESS, 1 for ERROR, 3 for CANCELLED and for PAUSED.
     """
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
-    main = _load(file, kind, quiet=as_json)
-    definitions = (*(_load(other, None, quiet=as_json) for other in also), main)
+    main = check_for_use(file, kind, quiet=as_json)
+    documents = (*(check_for_use(other, None, quiet=as_json) for other in also), main)
     parameters = together(params)
     if env:
         parameters["env"] = together(env)
-    job = Job(definitions, _choose(main, workflow), together(inputs), parameters)
+    job = Job(documents, main.choose(workflow).name, together(inputs), parameters)
     view: AnyView = Silent() if as_json else open_view(Console(stderr=True, highlight=False))
     try:
         end = loop.run(_run(job, view, allow_loopback))
@@ -125,47 +109,11 @@ def command(
     raise click.exceptions.Exit(STATUSES.get(end["state"], 1))
 
 
-def _load(file: str, kind: Kind | None, *, quiet: bool) -> Definition:
-    """Read and check a file; show what is wrong with it, and end if it can't be run."""
-    source, upload = Source(file, ""), None
-    problems: Sequence[Problem] = ()
-    try:
-        source = read_source(file)
-        kind = kind or guess_kind(source.text)
-        upload = parse(source.text, kind)
-        problems = upload.warnings
-    except DefinitionError as error:
-        problems = error.problems or (Problem(error.message),)
-    if upload is None or not quiet:
-        for problem in problems:
-            for line in render(problem, source):
-                click.echo(line, err=True)
-    if upload is None or kind is None:
-        raise click.exceptions.Exit(1)
-    return Definition(source, kind, upload)
-
-
-def _choose(definition: Definition, wanted: str | None) -> str:
-    """Find the workflow to run: by its name, by the short name of a workbook's member, or the only one."""
-    names = definition.workflows
-    known = ", ".join(names) or "none"
-    if wanted is None:
-        if len(names) == 1:
-            return names[0]
-        raise click.UsageError(
-            f"name the workflow to run with --workflow; {definition.source.name} holds {known}"
-        )
-    for name in names:
-        if wanted == name or (definition.upload.workbook and name.endswith(f".{wanted}")):
-            return name
-    raise click.UsageError(f"{definition.source.name} has no workflow '{wanted}'; it holds {known}")
-
-
 async def _run(job: Job, view: AnyView, allow_loopback: bool) -> dict[str, Any]:
     """Run the job; give its execution as the API shows it, with the tree of its tasks."""
     async with local_service(allow_loopback) as client:
-        for definition in job.definitions:
-            await client.upload(PATHS[definition.kind], definition.source.text)
+        for document in job.documents:
+            await client.upload(PATHS[document.kind], document.source.text)
         body = {"workflow_name": job.workflow, "input": job.input, "params": job.params}
         identifier = (await client.post("executions", body))["id"]
         with cancelled_by_signals(client, identifier), view:

@@ -3,40 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from tramontane.cli.diagnostics import Source, render
-from tramontane.cli.documents import KINDS, Kind, guess_kind, parse, read_source
-from tramontane.errors import DefinitionError, Problem
-from tramontane.lang.document import Upload
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What became of one file; ``upload`` is None when it is refused."""
-
-    source: Source
-    kind: Kind | None
-    problems: tuple[Problem, ...]
-    upload: Upload | None
-
-    @property
-    def is_valid(self) -> bool:
-        return self.upload is not None
-
-    @property
-    def names(self) -> dict[str, list[str]]:
-        """Names of the workflows and actions that the file defines."""
-        if self.upload is None:
-            return {"workflows": [], "actions": []}
-        holder = self.upload.workbook or self.upload
-        return {
-            "workflows": [workflow.name for workflow in holder.workflows],
-            "actions": [action.name for action in holder.actions],
-        }
+from tramontane.cli.diagnostics import render
+from tramontane.cli.documents import KINDS, Checked, Kind, check
+from tramontane.errors import Problem
 
 
 @click.command("validate")
@@ -54,7 +27,7 @@ def command(files: tuple[str, ...], kind: Kind | None, strict: bool, as_json: bo
     FILE holds a list of workflows, a workbook or a list of ad-hoc actions; - is the standard input.
     Every finding is shown with its place. The exit status is 0 when all files can be taken, else 1.
     """
-    checked = [check(file, kind, strict) for file in files]
+    checked = [check(file, kind, strict=strict) for file in files]
     if as_json:
         click.echo(json.dumps(_as_data(checked), indent=2, ensure_ascii=False))
     else:
@@ -62,18 +35,6 @@ def command(files: tuple[str, ...], kind: Kind | None, strict: bool, as_json: bo
             _show(one)
     if not all(one.is_valid for one in checked):
         raise click.exceptions.Exit(1)
-
-
-def check(file: str, kind: Kind | None, strict: bool) -> Checked:
-    """Read and check one file."""
-    source, found = Source(file, ""), kind
-    try:
-        source = read_source(file)
-        found = kind or guess_kind(source.text)
-        upload = parse(source.text, found, strict=strict)
-    except DefinitionError as error:
-        return Checked(source, found, error.problems or (Problem(error.message),), None)
-    return Checked(source, found, upload.warnings, upload)
 
 
 def _show(checked: Checked) -> None:
