@@ -144,9 +144,13 @@ class FaultyExecutions(Executions):
     """The real store, with commits that go wrong the ways that databases know."""
 
     faults = Faults(0, 0.0)
+    away = 0  # so many commits in a row don't reach the database
     _unwritten: frozenset[int] = frozenset()
 
     async def commit(self, turns: Sequence[TurnWrite], node_id: str | None) -> list[CommitOutcome]:
+        if self.away:
+            type(self).away -= 1
+            raise DatabaseUnavailableError("the database is away")
         match self.faults.next():
             case "refused":
                 raise DatabaseUnavailableError("the connection broke before anything was written")

@@ -34,7 +34,7 @@ from tramontane.service.services import ExecutionChange
 from tramontane.service.turn import InternalError
 from tramontane.store import schema
 from tramontane.store.executions import Executions
-from tramontane.store.records import TurnWrite
+from tramontane.store.records import InboxRow, TurnWrite
 from tramontane.values import freeze
 
 MIXTURE = """
@@ -243,6 +243,75 @@ def test_a_bug_in_what_nobody_would_bring_again_parks_the_execution_and_keeps_it
             await Executions(node.database).unpark(execution.id)
             node.engine.look(execution.id)
             assert (await finished(node, execution.id)).state == "SUCCESS"
+
+    run(test())
+
+
+def test_a_row_that_can_t_be_read_parks_its_execution_and_no_other(sqlite_url: str) -> None:
+    async def test() -> None:
+        async with a_node(sqlite_url) as node:
+            await upload(node, "wf: {tasks: {a: {action: std.async_noop}}}")
+            bad, good = await start(node, "wf"), await start(node, "wf")
+            await Executions(node.database).post(
+                [InboxRow("row", bad.id, bad.id, freeze({"kind": "nonsense"}), 0)]
+            )
+            await still(lambda: node.engine.statistics.parked == 0)
+            with pytest.raises(IllegalStateError, match="nonsense"):
+                await node.services.executions.change(ALICE, bad.id, ExecutionChange("PAUSED"))
+            changed = await node.services.executions.change(ALICE, good.id, ExecutionChange("PAUSED"))
+            assert changed.state == "PAUSED"
+
+    run(test())
+
+
+def test_a_result_survives_a_database_that_is_away_for_a_while(
+    sqlite_url: str, faulty: type[FaultyExecutions]
+) -> None:
+    async def test() -> None:
+        async with a_node(sqlite_url) as node:
+            await upload(node, "wf: {tasks: {a: {action: std.sleep seconds=0}}}")
+            execution = await start(node, "wf")
+            faulty.away = 3
+            assert (await finished(node, execution.id)).state == "SUCCESS"
+            assert faulty.away == 0
+
+    run(test())
+
+
+def test_expressions_see_records_of_other_executions(sqlite_url: str) -> None:
+    text = """
+seen:
+  tasks: {a: {action: std.echo output=7}}
+looks:
+  input: [id]
+  output:
+    mine: <% executions().name %>
+    one: <% executions(id => $.id).select($.state) %>
+    none: <% executions(id => $.id, state => RUNNING) %>
+    later: <% executions(fromTime => '2999-01-01') %>
+    tasks: <% tasks($.id).select([$.name, $.state, $.result]) %>
+    failed: <% tasks($.id, state => ERROR) %>
+    gone: <% tasks(nosuch) %>
+  tasks: {t: {action: std.noop}}
+"""
+
+    async def test() -> None:
+        async with a_node(sqlite_url) as node:
+            await upload(node, text)
+            await upload(node, text, ADMIN)
+            await play(node, "seen", ADMIN)
+            other = await play(node, "seen")
+            done = await play(node, "looks", input={"id": other.id})
+            assert done.state == "SUCCESS", done.state_info
+            assert done.output == {
+                "mine": ["seen", "looks"],
+                "one": ["SUCCESS"],
+                "none": [],
+                "later": [],
+                "tasks": [["a", "SUCCESS", 7]],
+                "failed": [],
+                "gone": [],
+            }
 
     run(test())
 

@@ -17,6 +17,10 @@ class InboxPoll:
         self._grace = grace_seconds
         self.loop = Loop("inbox", self._poll, poll_seconds)
 
+    def wake(self) -> None:
+        """Rows were written that nobody was woken for: they may be this node's."""
+        self.loop.wake()
+
     async def start(self) -> None:
         await self.loop.start()
 

@@ -53,6 +53,7 @@ class Node:
         await self.watch.start()
         await self.executor.start()
         await self.timers.start()
+        self.engine.on_stray(self.inbox.wake)
         await self.inbox.start()
         await self.targets.start()
         log.info("node started node_id=%s", self.work.node_id)

@@ -61,6 +61,7 @@ class Slot:
         "_seen",
         "_users",
         "conflicts",
+        "failures",
         "id",
         "parked",
         "pending",
@@ -79,6 +80,7 @@ class Slot:
         self.pending: deque[Submission] = deque()
         self.runner: asyncio.Task[None] | None = None
         self.conflicts = 0  # races lost in a row
+        self.failures = 0  # turns in a row that something unforeseen ended
         self._lock = asyncio.Lock()
         self._users = 0  # holding the lock or waiting for it
         self._seen: OrderedDict[str, None] = OrderedDict()

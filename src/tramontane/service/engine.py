@@ -32,6 +32,7 @@ from tramontane.errors import (
     ConflictError,
     IllegalStateError,
     NotFoundError,
+    TramontaneError,
     UnavailableError,
 )
 from tramontane.service.bundle import Reviver
@@ -126,6 +127,7 @@ class Engine:
         self._reviver = Reviver(self._turns, self._slots, store, new_id)
         self._waiting = 0
         self._accepting = True
+        self._on_stray: Callable[[], None] = _nobody
         self._ended: dict[str, list[asyncio.Future[Execution]]] = {}
         self._ends: OrderedDict[str, float] = OrderedDict()  # which executions ended lately, and when
 
@@ -154,6 +156,10 @@ class Engine:
     def now(self) -> Micros:
         """The present moment in microseconds."""
         return self._decider.now()
+
+    def on_stray(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when inbox rows were written for executions that aren't in memory here."""
+        self._on_stray = wake
 
     def watch(self, witness: Witness) -> None:
         """Call ``witness`` with every turn that became durable on this node."""
@@ -282,9 +288,11 @@ class Engine:
         return await submission.answer
 
     def _take_delivery(self, delivery: Delivery) -> None:
-        """Wake an execution of this node; those of others are found by polling."""
+        """Wake an execution of this node; whose the others are is for the poll to find out."""
         if self._exclusive or delivery.is_new or delivery.execution_id in self._slots:
             self.deliver(delivery.execution_id, delivery.event, delivery.row_id)
+        else:
+            self._on_stray()
 
     # -- the end of executions ------------------------------------------------------------
 
@@ -384,7 +392,7 @@ class Engine:
 
     def _release(self, slot: Slot) -> None:
         """An execution that is over, or of which nothing is known, needs no slot."""
-        if slot.state is None or slot.state.execution.is_completed:
+        if slot.failures == 0 and (slot.state is None or slot.state.execution.is_completed):
             self._slots.discard(slot)
 
     async def _run(self, slot: Slot) -> None:
@@ -413,11 +421,7 @@ class Engine:
             slot.pending.extendleft(reversed(batch))
             raise
         except Exception as error:
-            slot.forget()
-            log.error("turn failed execution_id=%s", slot.id, exc_info=error)
-            for submission in batch:
-                submission.fail(InternalError("The service failed to handle the request; see its log."))
-            return _PAUSE
+            return await self._after_breakdown(slot, batch, error)
 
     async def _work_off(self, slot: Slot, batch: list[Submission]) -> float:
         """Attempt the batch until it is committed or every part of it has its answer."""
@@ -501,6 +505,22 @@ class Engine:
         reason = f"{type(submission.events[0]).__name__}: {type(cause).__name__}: {cause}"
         await self._park(slot, batch, reason)
 
+    async def _after_breakdown(self, slot: Slot, batch: list[Submission], error: Exception) -> float:
+        """Something unforeseen around the events: requests fail, the rest is kept and tried again."""
+        slot.forget()
+        slot.failures += 1
+        self.statistics.failures += 1
+        log.error("turn failed execution_id=%s try=%d", slot.id, slot.failures, exc_info=error)
+        kept = _fail_requests(batch, InternalError("The service failed to handle the request; see its log."))
+        try:
+            if slot.failures >= _FAILURES:
+                await self._park(slot, kept, f"{type(error).__name__}: {error}")
+                slot.failures = 0
+        except UnavailableError:
+            log.info("parking waits for the database execution_id=%s", slot.id)
+        slot.pending.extendleft(reversed(kept))
+        return _PAUSE
+
     async def _after_refusal(self, slot: Slot, batch: list[Submission], reason: str) -> None:
         """The turn can't be stored. Requests are refused; if it isn't theirs, the execution is parked."""
         for submission in list(batch):
@@ -538,11 +558,15 @@ class Engine:
             submission.fail(IllegalStateError(text))
 
 
+def _nobody() -> None:
+    return None
+
+
 def _future() -> asyncio.Future[Execution]:
     return asyncio.get_running_loop().create_future()
 
 
-def _fail_requests(batch: list[Submission], error: UnavailableError) -> list[Submission]:
+def _fail_requests(batch: list[Submission], error: TramontaneError) -> list[Submission]:
     """Tell callers that nothing was written; keep what nobody else would bring again."""
     kept = []
     for submission in batch:

@@ -291,6 +291,7 @@ def as_error(verdict: Unwritten | Refused) -> TramontaneError:
 def _advance(slot: Slot, write: TurnWrite) -> None:
     slot.version = write.version + 1
     slot.conflicts = 0
+    slot.failures = 0
     for row_id in write.consumed_inbox:
         slot.saw(row_id)
 
