@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -12,6 +14,8 @@ from tests.core.invariants import awaited, check_indexes, check_turn
 from tramontane.core.decision import Decision
 from tramontane.core.events import (
     ActionCompleted,
+    ActionPaused,
+    ActionResumed,
     AnyEvent,
     ChildCompleted,
     Continued,
@@ -114,6 +118,42 @@ class Chaos:
                 if self._happens(0.1):
                     self._report(state, action.id)
 
+    def meddle(self, steps: int) -> None:
+        """Let things happen while clients do whatever they may, wise or not."""
+        for _ in range(steps):
+            if self._happens(0.3):
+                self._try(self._any_call())
+            self._hinder()
+            self.world.step()
+
+    def _any_call(self) -> Callable[[], Any]:
+        """Choose what a client asks, of any execution, task or action."""
+        random = self.random
+        run = random.choice(self.world.runs())
+        calls: list[Callable[[], Any]] = [
+            run.pause,
+            run.resume,
+            lambda: run.resume(env={"k": 2}),
+            lambda: run.change_env({"k": 3}),
+            lambda: run.stop(random.choice(("SUCCESS", "ERROR", "CANCELLED")), "stopped"),
+            lambda: run.stop("ERROR", "ended", recursive=True),
+            lambda: run.stop("CANCELLED", "ended", force=True),
+        ]
+        for task in run.all_tasks():
+            if task.state == "ERROR":
+                calls += 3 * [partial(run.rerun, task, reset=random.random() < 0.5)]
+                calls.append(partial(run.rerun, task, env={"k": 4}))
+                calls += 2 * [partial(run.skip, task)]
+            for action in run.actions(task):
+                if not action.is_completed:
+                    calls += [
+                        partial(self.world.ask, run.id, ActionPaused(action.id)),
+                        partial(self.world.ask, run.id, ActionResumed(action.id)),
+                        partial(self.world.ask, run.id, ActionCompleted(action.id, error="reported")),
+                        partial(self.world.ask, run.id, ActionCompleted(action.id, cancel=True)),
+                    ]
+        return random.choice(calls)
+
     def _lose_a_job(self) -> None:
         """The executor dies; maybe its result arrives all the same, later."""
         jobs = self.world.queues.jobs
@@ -142,7 +182,7 @@ class Chaos:
         event = ActionCompleted(action_id, data="reported")
         self._try(lambda: self.world.ask(state.execution.id, event))
 
-    def _try(self, call: Any) -> None:
+    def _try(self, call: Callable[[], Any]) -> None:
         try:
             call()
         except TramontaneError:

@@ -55,9 +55,13 @@ def _check_task(old: Task | None, new: Task) -> None:
 def _check_children(state: ExecutionState, task: Task) -> None:
     """An item starts at most once in a generation, and never more of them than there are slots."""
     children = [state.child(each) for each in state.children.get(task.id, ())]
-    starts = Counter((child.generation, child.index) for child in children if child is not None)
+    starts = Counter(
+        (child.generation, child.index)
+        for child in children
+        if child is not None and (child.accepted or not child.is_completed)
+    )
     assert all(count == 1 for count in starts.values()), f"{task.name} started twice: {starts}"
-    if task.concurrency:
+    if task.concurrency and task.run == 0:  # re-runs inside sub-workflows take no slots
         running = [
             child
             for child in children
@@ -95,7 +99,7 @@ def _is_moved(world: World, state: ExecutionState, task: Task) -> bool:
     if timer is not None:
         return (task.id, timer) in world.queues.timers
     if task.state == "WAITING":
-        return task.phase == "new"
+        return task.phase in ("new", "again")
     if task.phase != "active":
         return False
     return any(

@@ -441,3 +441,51 @@ def test_ten_triggers_at_once_run_a_join_once() -> None:
             j: {{join: all, action: job}}
         """)
     assert (len(run.tasks("j")), len(run.actions("j")), run.state) == (1, 1, "SUCCESS")
+
+
+def test_a_later_round_counts_triggers_of_the_earlier_one() -> None:
+    run = begin(
+        "wf: {tasks: {a: {action: ajob, on-success: j}, b: {action: std.fail, on-success: j}, "
+        "c: {on-success: j}, j: {join: all}}}"
+    )
+    assert run.task("j").state == "ERROR"
+    run.skip("b")
+    assert run.task("j").state == "WAITING"
+    run.report("a")
+    assert (run.task("j").state, run.state) == ("SUCCESS", "SUCCESS")
+
+
+def test_a_join_does_not_wait_for_what_an_ending_command_threw_away() -> None:
+    run = play(
+        """
+        wf:
+          tasks:
+            a: {on-success: [b, fail, c]}
+            b: {on-success: j}
+            c: {on-success: j}
+            x: {action: std.fail, on-success: j}
+            j: {join: all}
+        """
+    )
+    run.skip("x")
+    run.world.run()
+    assert (run.state, run.task("j").state_info) == ("ERROR", "Failed by tasks: ['b', 'c']")
+
+
+def test_a_trigger_that_an_end_threw_away_does_not_hold_the_join_up() -> None:
+    run = begin(
+        """
+        wf:
+          tasks:
+            x: {action: std.fail, on-success: j}
+            a: {on-success: [pause, j]}
+            b: {action: ajob, on-success: j}
+            j: {join: all}
+        """
+    )
+    assert run.state == "PAUSED"
+    run.stop("ERROR")
+    run.skip("x")
+    run.world.settle()
+    run.report("b")
+    assert (run.state, run.task("j").state) == ("SUCCESS", "SUCCESS")

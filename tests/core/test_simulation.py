@@ -48,9 +48,8 @@ def scripted(example: Example, random: Random | None) -> dict[str, object]:
     return {"action:job": end}
 
 
-def chaotic(example: Example, seed: int, faults: Faults) -> Run:
-    random = Random(seed)
-    world = ChaoticWorld(
+def chaotic_world(example: Example, random: Random, faults: Faults) -> ChaoticWorld:
+    return ChaoticWorld(
         document(example.text),
         script=scripted(example, random),
         registry=REGISTRY,
@@ -61,6 +60,10 @@ def chaotic(example: Example, seed: int, faults: Faults) -> Run:
         random=random,
         faults=faults,
     )
+
+
+def chaotic(example: Example, seed: int, faults: Faults) -> Run:
+    world = chaotic_world(example, Random(seed), faults)
     run = world.start("wf", env={"k": 1}, **example.params)
     chaos = Chaos(world)
     chaos.run()
@@ -124,3 +127,14 @@ def test_the_order_alone_changes_nothing(example: Example) -> None:
     expected = outcome(plain(example))
     for seed in range(1000, 1000 + SEEDS // 3):
         assert outcome(chaotic(example, seed, CALM)) == expected
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("example", DEFINITIONS, ids=lambda example: example.name)
+def test_whatever_clients_do_nothing_hangs(example: Example, seed: int) -> None:
+    world = chaotic_world(example, Random(-seed - 1), Faults())
+    world.start("wf", env={"k": 1}, **example.params)
+    chaos = Chaos(world)
+    chaos.meddle(60)
+    chaos.run()
+    assert all(run.execution.is_completed for run in world.runs())

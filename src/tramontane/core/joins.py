@@ -77,7 +77,11 @@ def _event_for(task: Task, name: str) -> str | None:
 
 
 def _route_is_possible(draft: Draft, name: str) -> bool:
-    """Can a task without execution still be reached? Walk back over tasks that have none either."""
+    """Can a task without execution still be reached? Walk back over tasks that have none either.
+
+    What a completed task leads to exists at once, unless it completed in a pause, or was thrown away
+    behind a command that ended the workflow.
+    """
     seen = {name}
     todo = deque([name])
     while todo:
@@ -91,6 +95,6 @@ def _route_is_possible(draft: Draft, name: str) -> bool:
                 if source not in seen:
                     seen.add(source)
                     todo.append(source)
-            elif not task.is_completed or _event_for(task, current) is not None:
+            elif not task.is_completed or (not task.processed and _event_for(task, current) is not None):
                 return True
     return False

@@ -63,7 +63,8 @@ def trigger(draft: Draft, name: str, source: Task, event: str) -> str:
         draft.later("join", join.id)
     elif join.state == WAITING:
         join = draft.update_task(join, hits=join.hits + 1)
-        if join.hits >= needed(draft, name):
+        # In an execution that ended once, triggers may have been thrown away: hits tell nothing there.
+        if join.hits >= needed(draft, name) or draft.execution.run > 0:
             draft.later("join", join.id)
     elif join.is_completed and (_never_started(join) or _was_counted(draft, join, source)):
         draft.later("join", new_round(draft, join).id)
@@ -104,7 +105,7 @@ def new_round(draft: Draft, join: Task) -> Task:
         generation=join.generation + 1,
         retry_no=0,
         round_seq=draft.execution.seq,
-        hits=1,
+        hits=needed(draft, join.name),  # triggers of earlier rounds count too: look at each further one
         causes=(),
         published=EMPTY,
         published_global=EMPTY,
@@ -133,11 +134,12 @@ def reachable(draft: Draft, name: str) -> frozenset[str]:
     """Names of the joins that can be reached from a task, itself included, by any clause."""
     known = draft.state.graph.get(name)
     if known is None:
-        known = draft.state.graph[name] = _reachable(draft.spec.tasks, name)
+        known = draft.state.graph[name] = reachable_joins(draft.spec.tasks, name)
     return known
 
 
-def _reachable(tasks: Mapping[str, TaskSpec], name: str) -> frozenset[str]:
+def reachable_joins(tasks: Mapping[str, TaskSpec], name: str) -> frozenset[str]:
+    """As :func:`reachable`, without the memory of an execution."""
     seen = {name}
     stack = [name]
     while stack:

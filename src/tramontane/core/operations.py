@@ -25,7 +25,7 @@ from tramontane.core.events import (
 from tramontane.core.joins_state import archive, drop_acceptance, needed
 from tramontane.core.publishing import publish
 from tramontane.core.routing import NextCommand
-from tramontane.core.state import ActionExecution, SubWorkflow, Task
+from tramontane.core.state import ActionExecution, Execution, SubWorkflow, Task
 from tramontane.core.texts import SKIPPED as SKIPPED_TEXT
 from tramontane.core.texts import WAITING as WAITING_TEXT
 from tramontane.core.texts import check_size
@@ -98,16 +98,21 @@ def resume(draft: Draft, by_parent: bool = False) -> None:
     parent = draft.execution.parent_id
     if parent is not None and not by_parent:
         draft.send(parent, ChildResumed(draft.execution.id))
-    unprocessed = [
-        task
-        for task in draft.all_tasks()
-        if task.is_completed and not task.processed and task.next_tasks is not None
-    ]
+    unprocessed = _unprocessed(draft)
     for task_id, commands in backlog:
         _dispatch_held(draft, draft.task(task_id), [NextCommand(*each) for each in commands])
     for task in unprocessed:
         _process(draft, task)
     go_on(draft)
+
+
+def _unprocessed(draft: Draft) -> list[Task]:
+    """Tasks that completed during a pause."""
+    return [
+        task
+        for task in draft.all_tasks()
+        if task.is_completed and not task.processed and task.next_tasks is not None
+    ]
 
 
 def _process(draft: Draft, task: Task) -> None:
@@ -184,7 +189,7 @@ def rerun(draft: Draft, event: RerunAsked) -> None:
     Raises:
         NotFoundError, IllegalStateError, BadRequestError: the request is refused.
     """
-    task = _failed_task(draft, event.task_id)
+    task, was = _failed_task(draft, event.task_id), draft.execution
     if not event.reset and draft.task_spec(task).with_items is None:
         raise BadRequestError(
             f"Only a task with 'with-items' can be run again without reset; '{task.name}' has none"
@@ -216,6 +221,7 @@ def rerun(draft: Draft, event: RerunAsked) -> None:
         outlives_end=False,
     )
     draft.later("join" if task.is_join else "start", task.id)
+    _take_up(draft, was)
 
 
 def skip(draft: Draft, event: SkipAsked) -> None:
@@ -224,7 +230,7 @@ def skip(draft: Draft, event: SkipAsked) -> None:
     Raises:
         NotFoundError, IllegalStateError, EvaluationError: the request is refused.
     """
-    task = _failed_task(draft, event.task_id)
+    task, was = _failed_task(draft, event.task_id), draft.execution
     if not _revive(draft, event.env):
         return
     archive(draft, task)
@@ -239,6 +245,7 @@ def skip(draft: Draft, event: SkipAsked) -> None:
         completed_seq=draft.next_seq(),
     )
     follow(draft, publish(draft, task))
+    _take_up(draft, was)
 
 
 def _failed_task(draft: Draft, task_id: str) -> Task:
@@ -277,12 +284,23 @@ def _revive(draft: Draft, env: Any) -> bool:
     return True
 
 
+def _take_up(draft: Draft, was: Execution) -> None:
+    """Go on with what the end left lying, now that the execution runs again: tasks that had not begun
+    or were delayed, and what completed during a pause that the end cut short."""
+    if not was.is_completed:
+        return
+    for task in _unprocessed(draft):
+        _process(draft, task)
+    go_on(draft)
+
+
 def child_revived(draft: Draft, event: ChildRevived) -> None:
     """A sub-workflow runs again: so do the calling task and this execution.
 
     Raises:
         IllegalStateError: this execution ended well and can't be revived.
     """
+    was = draft.execution
     call = draft.child(event.child_id)
     if not isinstance(call, SubWorkflow):
         raise NotFoundError(f"Workflow execution not found [id={event.child_id}]")
@@ -291,9 +309,10 @@ def child_revived(draft: Draft, event: ChildRevived) -> None:
     if event.env and draft.execution.is_root:
         merge_environment(draft, event.env)
     task = draft.task(call.task_id or "")
-    if task.is_completed:
+    generation = _place_of(draft, call, task)
+    if task.is_completed and generation == task.generation:
         archive(draft, task)
-        task = draft.update_task(
+        draft.update_task(
             task,
             state=RUNNING,
             state_info=None,
@@ -304,9 +323,28 @@ def child_revived(draft: Draft, event: ChildRevived) -> None:
             started_at=draft.env.now,
             finished_at=None,
         )
-    draft.update_child(
-        call, state=RUNNING, accepted=False, run=event.run, generation=task.generation, output=None
-    )
+    draft.update_child(call, state=RUNNING, accepted=False, run=event.run, generation=generation, output=None)
+    _take_up(draft, was)
+
+
+_REPLACED = -1  # the generation of a call that no run of its task counts any more
+
+
+def _place_of(draft: Draft, call: SubWorkflow, task: Task) -> int:
+    """The generation in which a revived call counts. An older call of a task that failed takes the
+    place of its successor; where the task runs or has succeeded without it, it runs on its own."""
+    if call.generation == task.generation or task.state not in (ERROR, CANCELLED):
+        return call.generation
+    successors = [
+        child
+        for child in draft.children(task.id)
+        if child.index == call.index and child.generation == task.generation
+    ]
+    if not all(child.is_completed for child in successors):
+        return call.generation
+    for child in successors:
+        draft.update_child(child, accepted=False, generation=_REPLACED)
+    return task.generation
 
 
 # -- environment --------------------------------------------------------------------------

@@ -76,7 +76,6 @@ def end(draft: Draft, state: str, info: str | None) -> None:
     elif state == ERROR:
         info, output = _error_output(draft, info)
     draft.update_execution(state=state, state_info=info, output=output, finished_at=draft.env.now, backlog=())
-    _drop_delays(draft)
     execution = draft.execution
     if execution.parent_id is not None:
         draft.send(execution.parent_id, ChildCompleted(execution.id, execution.run, state, output, info))
@@ -88,14 +87,6 @@ def let_start(draft: Draft, tasks: list[Task]) -> None:
     for task in tasks:
         if task.phase == "new" and task.state == IDLE:
             draft.update_task(task, outlives_end=True)
-
-
-def _drop_delays(draft: Draft) -> None:
-    """In a final workflow no delayed action starts and no iteration begins."""
-    for task in draft.incomplete_tasks():
-        if task.phase in ("before", "retry"):
-            draft.drop_timer(task, "wait-before" if task.phase == "before" else "retry")
-            draft.drop_timer(task, "timeout")
 
 
 def _success_output(draft: Draft) -> FrozenDict:
@@ -201,7 +192,7 @@ def pause(draft: Draft, info: str | None, by_parent: bool = False) -> None:
 def mark_paused(draft: Draft, task_id: str | None) -> None:
     """A task whose child is paused is PAUSED itself."""
     task = None if task_id is None else draft.find_task(task_id)
-    if task is not None and task.state == RUNNING:
+    if task is not None and task.state == RUNNING and draft.progress(task.id).paused > 0:
         draft.update_task(task, state=PAUSED)
 
 

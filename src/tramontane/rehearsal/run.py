@@ -18,8 +18,8 @@ from tramontane.core.events import (
     StopAsked,
 )
 from tramontane.core.memory import ExecutionState
-from tramontane.core.views import task_result
 from tramontane.core.state import ActionExecution, Execution, SubWorkflow, Task
+from tramontane.core.views import task_result
 from tramontane.errors import NotFoundError
 from tramontane.values import freeze
 
