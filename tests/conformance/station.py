@@ -58,10 +58,12 @@ class Service:
         self.app = self.api()
 
     async def _open(self, url: str, settings: CoreSettings) -> OpenNode:
+        """Open the node; on SQLite it forgets what it isn't busy with, so that nearly every turn loads."""
         chosen = Settings(
             database=url,
             load_action_plugins=False,
             executor_slots=100_000,
+            cached_executions=1 if url.startswith("sqlite") else 5_000,
             shutdown_grace_seconds=0.0,
             field_size_limit_kb=settings.field_size_limit_kb,
             merge_strategy="merge" if settings.merge_strategy == "merge" else "replace",

@@ -134,7 +134,7 @@ class Slots:
         slot = self._slots.get(execution_id)
         if slot is None:
             slot = self._slots[execution_id] = Slot(execution_id)
-            self._make_room()
+            self._make_room(slot)
         else:
             self._slots.move_to_end(execution_id)
         return slot
@@ -150,13 +150,13 @@ class Slots:
     def busy(self) -> list[Slot]:
         return [slot for slot in self._slots.values() if not slot.is_idle]
 
-    def _make_room(self) -> None:
+    def _make_room(self, new: Slot) -> None:
         """Forget the longest unused slot; a busy one counts as used. Looks at a few only."""
         for _ in range(_LOOKS):
             if len(self._slots) <= self._capacity:
                 return
             execution_id, oldest = next(iter(self._slots.items()))
-            if oldest.is_idle and oldest is not next(reversed(self._slots.values())):
+            if oldest.is_idle and oldest is not new:
                 del self._slots[execution_id]
             else:
                 self._slots.move_to_end(execution_id)
