@@ -86,6 +86,7 @@ class Executor:
         self._caller_seconds = caller_seconds
         self._running: dict[str, _Running] = {}
         self._backlog = True  # there may be unclaimed jobs: newer ones have to queue behind them
+        self._news = False  # unclaimed jobs were written since the last claim began
         self._accepting = False
         self._work: NodeWork | None = None
         self.claiming = Loop("executor", self._claim, poll_seconds)
@@ -154,7 +155,7 @@ class Executor:
         self._running[job.action_id] = _Running(job, task)
 
     def wake(self) -> None:
-        self._backlog = True
+        self._backlog = self._news = True
         if self._free:
             self.claiming.wake()
 
@@ -234,6 +235,7 @@ class Executor:
         assert self._work is not None
         while wanted := min(self._free, _CLAIM):
             self._claiming = wanted
+            self._news = False
             try:
                 claimed = await self._work.claim(self._pools, wanted)
             finally:
@@ -241,7 +243,7 @@ class Executor:
             self._taken += len(claimed)
             for each in claimed:
                 self.begin(each.job, each.action)
-            if len(claimed) < wanted:
+            if len(claimed) < wanted and not self._news:
                 self._backlog = False
                 break
         return None
