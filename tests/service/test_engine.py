@@ -197,6 +197,34 @@ def test_requests_beyond_the_queue_are_refused_before_anything_is_accepted(
     run(test())
 
 
+def test_nothing_is_answered_or_begun_before_its_commit(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        async with a_node(sqlite_url) as node:
+            await upload(node, "wf: {tasks: {a: {action: std.sleep seconds=0}}}")
+            gate, entered = asyncio.Event(), asyncio.Event()
+            commit = Executions.commit
+
+            async def slow(self: Executions, turns: Any, node_id: str | None) -> Any:
+                entered.set()
+                await gate.wait()
+                return await commit(self, turns, node_id)
+
+            monkeypatch.setattr(Executions, "commit", slow)
+            starting = asyncio.create_task(start(node, "wf"))
+            await entered.wait()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not starting.done()
+            assert node.runtime.executor.statistics.begun == 0
+            gate.set()
+            assert (await finished(node, (await starting).id)).state == "SUCCESS"
+            assert node.runtime.executor.statistics.begun == 1
+
+    run(test())
+
+
 def test_a_bug_in_a_request_is_the_callers_error_and_changes_nothing(
     sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
