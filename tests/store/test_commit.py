@@ -21,7 +21,11 @@ from tramontane.store.executions import Executions
 from tramontane.store.records import TurnWrite
 from tramontane.values import freeze
 
-UNSTORABLE = {"sqlite": "lone \ud800 surrogate", "postgresql": "NUL \0 character"}
+UNSTORABLE = {
+    "sqlite": "lone \ud800 surrogate",
+    "postgresql": "NUL \0 character",
+    "mariadb": "lone \ud800 surrogate",
+}
 
 
 def change(before: Execution, version: int, **fields: Any) -> TurnWrite:

@@ -59,7 +59,7 @@ def test_inbox_rows_of_gone_executions_are_found_and_of_parked_ones_not(database
         assert stored is not None
         assert stored.parked == "it fails"
         await store.unpark("e1")
-        assert await work.waiting_executions("n1", now=10 * SECOND) == ["e1", "e2"]
+        assert sorted(await work.waiting_executions("n1", now=10 * SECOND)) == ["e1", "e2"]
 
     make.with_database(database_url, test)
 

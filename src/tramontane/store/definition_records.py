@@ -1,4 +1,4 @@
-"""What people have uploaded, one row each; field names are those of the REST API.
+"""What people have stored beside executions, one row each; field names are those of the REST API.
 
 Times are microseconds; ``interface`` is JSON text, ready to be shown.
 """
@@ -90,6 +90,99 @@ class EnvironmentRow:
     updated_at: Micros | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRow:
+    """A share of a workflow: ``project_id`` owns it, ``member_id`` is the project it is shared with."""
+
+    id: str
+    resource_id: str
+    resource_type: str
+    project_id: str
+    member_id: str
+    status: str
+    created_at: Micros
+    updated_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeSourceRow:
+    """A Python module as it was uploaded; ``version`` counts from 1."""
+
+    id: str
+    name: str
+    namespace: str
+    project_id: str
+    scope: str
+    content: str
+    version: int
+    created_at: Micros
+    updated_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DynamicActionRow:
+    """An action whose class stands in a code source."""
+
+    id: str
+    name: str
+    namespace: str
+    project_id: str
+    scope: str
+    code_source_id: str
+    code_source_name: str
+    class_name: str
+    created_at: Micros
+    updated_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicEntry:
+    """What it takes to run a dynamic action: its class, and the module as it is now."""
+
+    class_name: str
+    source_name: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronTriggerRow:
+    """A schedule. ``sameness`` is what no other trigger of the project may have; None: no matter."""
+
+    id: str
+    name: str
+    project_id: str
+    scope: str
+    workflow_name: str
+    workflow_id: str
+    workflow_input: Any
+    workflow_params: Any
+    pattern: str
+    remaining_executions: int | None
+    first_execution_time: Micros | None
+    next_execution_time: Micros | None
+    sameness: str | None
+    trust_id: str | None
+    created_at: Micros
+    updated_at: Micros | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventTriggerRow:
+    id: str
+    name: str
+    project_id: str
+    scope: str
+    workflow_id: str
+    workflow_input: Any
+    workflow_params: Any
+    exchange: str
+    topic: str
+    event: str
+    trust_id: str | None
+    created_at: Micros
+    updated_at: Micros | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TriggerUse:
     """A trigger that starts a workflow."""
@@ -99,4 +192,14 @@ class TriggerUse:
     project_id: str
 
 
-AnyDefinition = WorkflowRow | WorkbookRow | ActionRow | EnvironmentRow
+AnyDefinition = (
+    WorkflowRow
+    | WorkbookRow
+    | ActionRow
+    | EnvironmentRow
+    | MemberRow
+    | CodeSourceRow
+    | DynamicActionRow
+    | CronTriggerRow
+    | EventTriggerRow
+)

@@ -1,4 +1,4 @@
-"""Workflows, workbooks, ad-hoc actions and environments: looked up as a viewer sees them, and changed.
+"""What people have stored beside executions: looked up as a viewer sees it, and changed.
 
 A viewer's own object comes first, then public and shared ones, then (for an administrator) the
 oldest of the others. A change is one transaction that also moves the catalog's counter, by which
@@ -25,16 +25,36 @@ from tramontane.store.database import Database
 from tramontane.store.definition_records import (
     ActionRow,
     AnyDefinition,
+    CodeSourceRow,
+    CronTriggerRow,
+    DynamicActionRow,
+    DynamicEntry,
     EnvironmentRow,
+    EventTriggerRow,
+    MemberRow,
     TriggerUse,
     WorkbookRow,
     WorkflowEntry,
     WorkflowRow,
 )
+from tramontane.store.queries import chunks
 from tramontane.store.tenancy import PUBLIC, Viewer
 from tramontane.values import FrozenDict, encode
 
-R = TypeVar("R", WorkflowRow, WorkbookRow, ActionRow, EnvironmentRow)
+R = TypeVar(
+    "R",
+    WorkflowRow,
+    WorkbookRow,
+    ActionRow,
+    EnvironmentRow,
+    MemberRow,
+    CodeSourceRow,
+    DynamicActionRow,
+    CronTriggerRow,
+    EventTriggerRow,
+)
+
+_JSON = ("tags", "variables", "workflow_input", "workflow_params")
 
 
 @dataclass(frozen=True)
@@ -52,22 +72,28 @@ class _Kind(Generic[R]):
 
     def values(self, row: R) -> dict[str, Any]:
         values = {name: getattr(row, name) for name in self.names}
-        for name in ("tags", "variables"):
+        for name in _JSON:
             if name in values:
                 values[name] = json_text(values[name])
         return values
 
     def read(self, row: Sequence[Any]) -> R:
         values = dict(zip(self.names, row, strict=True))
+        for name in _JSON:
+            if name in values:
+                values[name] = json_value(values[name])
         if "tags" in values:
-            values["tags"] = tuple(json_value(values["tags"]) or ())
-        if "variables" in values:
-            values["variables"] = json_value(values["variables"])
+            values["tags"] = tuple(values["tags"] or ())
         if "is_system" in values:
             values["is_system"] = bool(values["is_system"])
         return self.row(**values)
 
-    def duplicate(self, row: R) -> ConflictError:
+    def duplicate(self, row: R, error: IntegrityError) -> ConflictError:
+        if "sameness" in str(error.orig):
+            return ConflictError(
+                "The project has another cron trigger with the same workflow, pattern, input, params, "
+                "first time and count."
+            )
         values = ", ".join(str(getattr(row, name)) for name in self.unique)
         return ConflictError(f"Duplicate entry for {self.title} {list(self.unique)}: {values}")
 
@@ -77,8 +103,31 @@ _WORKFLOWS = _Kind(WorkflowRow, schema.workflow_definitions, "WorkflowDefinition
 _WORKBOOKS = _Kind(WorkbookRow, schema.workbooks, "Workbook", _NAMED)
 _ACTIONS = _Kind(ActionRow, schema.action_definitions, "ActionDefinition", _NAMED)
 _ENVIRONMENTS = _Kind(EnvironmentRow, schema.environments, "Environment", ("name", "project_id"))
+_MEMBERS = _Kind(
+    MemberRow, schema.members, "ResourceMember", ("resource_id", "resource_type", "member_id")
+)
+_CODE_SOURCES = _Kind(CodeSourceRow, schema.code_sources, "CodeSource", _NAMED)
+_DYNAMIC_ACTIONS = _Kind(DynamicActionRow, schema.dynamic_actions, "DynamicActionDefinition", _NAMED)
+_CRON_TRIGGERS = _Kind(CronTriggerRow, schema.cron_triggers, "CronTrigger", ("name", "project_id"))
+_EVENT_TRIGGERS = _Kind(
+    EventTriggerRow,
+    schema.event_triggers,
+    "EventTrigger",
+    ("exchange", "topic", "event", "workflow_id", "project_id"),
+)
 _KINDS: Mapping[type, _Kind[Any]] = {
-    kind.row: kind for kind in (_WORKFLOWS, _WORKBOOKS, _ACTIONS, _ENVIRONMENTS)
+    kind.row: kind
+    for kind in (
+        _WORKFLOWS,
+        _WORKBOOKS,
+        _ACTIONS,
+        _ENVIRONMENTS,
+        _MEMBERS,
+        _CODE_SOURCES,
+        _DYNAMIC_ACTIONS,
+        _CRON_TRIGGERS,
+        _EVENT_TRIGGERS,
+    )
 }
 
 
@@ -120,6 +169,44 @@ class Definitions:
                 _seen(sa.select(table.c.spec_hash), table, condition, viewer)
             )
         return found
+
+    async def dynamic_action_named(self, name: str, namespace: str, viewer: Viewer) -> DynamicEntry | None:
+        """Find a dynamic action in exactly this namespace, with its code as it is now."""
+        table, sources = schema.dynamic_actions, schema.code_sources
+        condition = (table.c.name == name) & (table.c.namespace == namespace)
+        statement = sa.select(table.c.class_name, sources.c.name, sources.c.content).join_from(
+            table, sources, sources.c.id == table.c.code_source_id
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(_seen(statement, table, condition, viewer))).first()
+        return None if row is None else DynamicEntry(*row)
+
+    async def code(self, source_ids: Sequence[str]) -> dict[str, str]:
+        """Give the content of code sources by id."""
+        table = schema.code_sources
+        found: dict[str, str] = {}
+        async with self._database.read() as connection:
+            for ids in chunks(source_ids):
+                rows = await connection.execute(
+                    sa.select(table.c.id, table.c.content).where(table.c.id.in_(ids))
+                )
+                found |= {row.id: row.content for row in rows}
+        return found
+
+    async def members(self, workflow_id: str, project_id: str) -> list[MemberRow]:
+        """Give the shares of a workflow that concern a project: those it gave, or the one it got."""
+        table = schema.members
+        async with self._database.read() as connection:
+            rows = await connection.execute(
+                _select(_MEMBERS)
+                .where(
+                    table.c.resource_id == workflow_id,
+                    table.c.resource_type == "workflow",
+                    (table.c.project_id == project_id) | (table.c.member_id == project_id),
+                )
+                .order_by(table.c.created_at, table.c.id)
+            )
+            return [_MEMBERS.read(row) for row in rows]
 
     async def environment(self, name: str, viewer: Viewer) -> FrozenDict | None:
         """Give an environment's variables; None: there is no such environment."""
@@ -196,6 +283,29 @@ class DefinitionChange:
     async def find_environment(self, name: str, viewer: Viewer) -> EnvironmentRow | None:
         return await _find(self._connection, _ENVIRONMENTS, {"name": name}, viewer)
 
+    async def find(
+        self, kind: type[R], identifier: str, viewer: Viewer, namespace: str | None = None
+    ) -> R | None:
+        """Find what a viewer means by an id or a name; ``namespace`` None: this kind has none."""
+        return await _find_by_either(self._connection, _KINDS[kind], identifier, namespace, viewer)
+
+    async def find_by_id(self, kind: type[R], object_id: str, viewer: Viewer) -> R | None:
+        return await _find(self._connection, _KINDS[kind], {"id": object_id}, viewer)
+
+    async def member(self, workflow_id: str, member_id: str) -> MemberRow | None:
+        """Find the share of a workflow with a project, whoever asks."""
+        table = schema.members
+        row = (
+            await self._connection.execute(
+                _select(_MEMBERS).where(
+                    table.c.resource_id == workflow_id,
+                    table.c.resource_type == "workflow",
+                    table.c.member_id == member_id,
+                )
+            )
+        ).first()
+        return None if row is None else _MEMBERS.read(row)
+
     async def own(self, kind: type[R], name: str, namespace: str, project_id: str) -> R | None:
         """Find a project's own definition by name; ``namespace`` has no meaning for environments."""
         found = _KINDS[kind]
@@ -233,12 +343,15 @@ class DefinitionChange:
         try:
             await self._connection.execute(statement)
         except IntegrityError as error:
-            raise kind.duplicate(row) from error
+            raise kind.duplicate(row, error) from error
 
     async def delete(self, row: AnyDefinition) -> None:
-        """Delete a definition; a workflow's shares go with it."""
+        """Delete a definition; a workflow's shares and a code source's dynamic actions go with it."""
         kind = _KINDS[type(row)]
         await self._connection.execute(sa.delete(kind.table).where(kind.table.c.id == row.id))
+        if isinstance(row, CodeSourceRow):
+            dynamic = schema.dynamic_actions
+            await self._connection.execute(sa.delete(dynamic).where(dynamic.c.code_source_id == row.id))
         if isinstance(row, WorkflowRow):
             members = schema.members
             await self._connection.execute(
@@ -290,13 +403,16 @@ async def _find(
 
 
 async def _find_by_either(
-    connection: AsyncConnection, kind: _Kind[R], identifier: str, namespace: str, viewer: Viewer
+    connection: AsyncConnection, kind: _Kind[R], identifier: str, namespace: str | None, viewer: Viewer
 ) -> R | None:
     if len(identifier) <= 36:
         found = await _find(connection, kind, {"id": identifier}, viewer)
         if found is not None:
             return found
-    return await _find(connection, kind, {"name": identifier, "namespace": namespace}, viewer)
+    key = {"name": identifier}
+    if namespace is not None:
+        key["namespace"] = namespace
+    return await _find(connection, kind, key, viewer)
 
 
 def _seen(

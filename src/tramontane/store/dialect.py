@@ -16,7 +16,7 @@ Query = tuple[str, tuple[Any, ...]]
 class Dialect(Protocol):
     """An open database: SQLAlchemy engines for everything, raw connections for the few hot statements."""
 
-    name: str  # sqlite | postgresql
+    name: str  # sqlite | postgresql | mariadb
     now_sql: str  # the server's time in microseconds, as an expression
 
     @property

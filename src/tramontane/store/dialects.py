@@ -13,8 +13,8 @@ from tramontane.store.postgresql import PostgreSQL
 from tramontane.store.sqlite import SQLite
 
 URL_FORMS = (
-    "sqlite:///relative/file, sqlite:////absolute/file, sqlite:// (in memory) or "
-    "postgresql://user:password@host:port/database"
+    "sqlite:///relative/file, sqlite:////absolute/file, sqlite:// (in memory), "
+    "postgresql://user:password@host:port/database or mariadb://user:password@host:port/database"
 )
 
 
@@ -29,5 +29,18 @@ async def connect(url: str) -> Dialect:
             return SQLite(Path(parsed.database) if parsed.database not in (None, "", ":memory:") else None)
         case "postgresql" | "postgres":
             return await PostgreSQL.connect(parsed)
+        case "mariadb" | "mysql":
+            return await _mariadb(parsed)
         case scheme:
             raise DatabaseSetupError(f"databases of the kind '{scheme}' aren't supported; write {URL_FORMS}")
+
+
+async def _mariadb(url: sa.URL) -> Dialect:
+    """Connect by a driver that only those install who use it."""
+    try:
+        from tramontane.store.mariadb import MariaDB  # noqa: PLC0415 (an optional dependency)
+    except ImportError:
+        raise DatabaseSetupError(
+            "the driver for MariaDB isn't installed; install it with: pip install 'tramontane[mariadb]'"
+        ) from None
+    return await MariaDB.connect(url)

@@ -70,7 +70,7 @@ class Executions:
 
     async def _wait_for_inserts(self, connection: AsyncConnection, ids: Sequence[str]) -> None:
         """Insert heads for the sake of the wait alone; the caller takes them back."""
-        if self._database.name != "postgresql":
+        if self._database.name == "sqlite":
             return
         from_ids = [
             {
@@ -85,8 +85,12 @@ class Executions:
             }
             for each in ids
         ]
-        insert = postgresql.insert(schema.heads).values(from_ids).on_conflict_do_nothing()
-        await connection.execute(insert)
+        if self._database.name == "postgresql":
+            await connection.execute(
+                postgresql.insert(schema.heads).values(from_ids).on_conflict_do_nothing()
+            )
+        else:
+            await connection.execute(sa.insert(schema.heads).prefix_with("IGNORE").values(from_ids))
 
     async def was_committed(self, execution_id: str, token: int) -> bool:
         """As :meth:`committed`, for one execution."""

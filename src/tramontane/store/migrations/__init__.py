@@ -88,6 +88,8 @@ async def _upgrade(dialect: Dialect) -> str:
     async with dialect.exclusive(), dialect.writer.begin() as connection:
         if dialect.name == "postgresql":
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+        elif dialect.name == "mariadb":
+            await connection.execute(sa.select(sa.func.get_lock(f"tramontane-{_ADVISORY_LOCK}", 60)))
         return await connection.run_sync(_run_upgrade)
 
 

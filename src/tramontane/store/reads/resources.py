@@ -10,7 +10,11 @@ from tramontane.store.reads.fields import Field, Resource
 from tramontane.store.schema import (
     action_definitions,
     action_executions,
+    code_sources,
+    cron_triggers,
+    dynamic_actions,
     environments,
+    event_triggers,
     executions,
     tasks,
     workbooks,
@@ -115,6 +119,87 @@ ENVIRONMENTS: Final = Resource(
     ),
     _ev.c.project_id,
     _ev.c.scope,
+)
+
+_cs = code_sources
+CODE_SOURCES: Final = Resource(
+    "code source",
+    _cs,
+    (
+        _id(_cs),
+        _text(_cs, "name"),
+        _text(_cs, "namespace"),
+        _text(_cs, "content", is_filter=False),
+        Field("version", _cs.c.version, "int", is_filter=False, nullable=False),
+        Field("project_id", _cs.c.project_id, "uuid", nullable=False),
+        _text(_cs, "scope"),
+        *_stamps(_cs),
+    ),
+    _cs.c.project_id,
+    _cs.c.scope,
+)
+
+_da = dynamic_actions
+DYNAMIC_ACTIONS: Final = Resource(
+    "dynamic action",
+    _da,
+    (
+        _id(_da),
+        _text(_da, "name"),
+        _text(_da, "namespace"),
+        _text(_da, "code_source_id", is_filter=False),
+        _text(_da, "code_source_name", is_filter=False),
+        _text(_da, "class_name", is_filter=False),
+        Field("project_id", _da.c.project_id, "uuid", nullable=False),
+        _text(_da, "scope"),
+        *_stamps(_da),
+    ),
+    _da.c.project_id,
+    _da.c.scope,
+)
+
+_ct = cron_triggers
+CRON_TRIGGERS: Final = Resource(
+    "cron trigger",
+    _ct,
+    (
+        _id(_ct),
+        _text(_ct, "name"),
+        _text(_ct, "workflow_name"),
+        Field("workflow_id", _ct.c.workflow_id, "uuid", nullable=False),
+        _json(_ct, "workflow_input"),
+        _json(_ct, "workflow_params"),
+        Field("project_id", _ct.c.project_id, "uuid", nullable=False),
+        _text(_ct, "scope"),
+        _text(_ct, "pattern"),
+        Field("remaining_executions", _ct.c.remaining_executions, "int"),
+        _time(_ct.c.first_execution_time, "first_execution_time"),
+        _time(_ct.c.next_execution_time, "next_execution_time"),
+        *_stamps(_ct),
+    ),
+    _ct.c.project_id,
+    _ct.c.scope,
+)
+
+_et = event_triggers
+EVENT_TRIGGERS: Final = Resource(
+    "event trigger",
+    _et,
+    (
+        _id(_et),
+        *_stamps(_et),
+        Field("project_id", _et.c.project_id, "uuid", nullable=False),
+        _text(_et, "name"),
+        Field("workflow_id", _et.c.workflow_id, "uuid", nullable=False),
+        _json(_et, "workflow_input"),
+        _json(_et, "workflow_params"),
+        _text(_et, "exchange"),
+        _text(_et, "topic"),
+        _text(_et, "event"),
+        _text(_et, "scope"),
+    ),
+    _et.c.project_id,
+    _et.c.scope,
 )
 
 _ex = executions

@@ -1,0 +1,397 @@
+"""MariaDB 10.6 or later, alone or as a Galera cluster: batches as multi-row statements.
+
+Heads are taken with ``SKIP LOCKED`` as on PostgreSQL. On a cluster a commit may fail at its
+certification because another node was faster; that comes as a deadlock, nothing was written, and the
+batch is run again. Double quotes are identifiers here (``ANSI_QUOTES``), text is ``utf8mb4`` and
+compares by code point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncmy
+import sqlalchemy as sa
+from asyncmy import errors
+from asyncmy.constants.CLIENT import FOUND_ROWS
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from tramontane.store.batch import Batch
+from tramontane.store.dialect import Query
+from tramontane.store.errors import (
+    ContentionError,
+    DatabaseSetupError,
+    DatabaseUnavailableError,
+    OutcomeUnknownError,
+    RefusedError,
+    TakenError,
+)
+from tramontane.store.statements import HEADS_NEW, Statement
+
+_SQL_MODE = "ANSI_QUOTES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO"
+_SESSION = (
+    f"SET SESSION sql_mode='{_SQL_MODE}', innodb_lock_wait_timeout=5, idle_transaction_timeout=10, "
+    "tx_isolation='READ-COMMITTED', autocommit=1"
+)
+_NAMES = "SET NAMES utf8mb4 COLLATE utf8mb4_bin"
+_CONNECT_SECONDS = 10
+_READERS = 10
+_OLDEST = (10, 6)
+
+_CONTENTION = frozenset({1205, 1213, 1020, 3572})
+"""Lock wait timeout, deadlock (certification failure too), record changed, lock not available."""
+
+_INFRASTRUCTURE = frozenset(
+    {1040, 1042, 1043, 1044, 1045, 1047, 1049, 1053, 1077, 1079, 1129, 1130, 1152, 1158, 1159, 1160, 1161}
+    | {1184, 1203, 1226, 1290, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031}
+)
+"""Codes that speak of the server and the way to it: too many connections, shutdown, cluster not ready …"""
+
+_DATABASE_ERRORS = (OSError, TimeoutError, EOFError, asyncio.IncompleteReadError, errors.MySQLError)
+_PLACE = re.compile(r"\$(\d+)")
+
+
+class MariaDB:
+    """Connections to one MariaDB database."""
+
+    name = "mariadb"
+    now_sql = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
+
+    def __init__(self, url: sa.URL) -> None:
+        self._url = url
+        self._shown = url.set(drivername="mariadb").render_as_string(hide_password=True)
+        self._idle: dict[str, list[Any]] = {"commit": [], "load": []}
+        self._packet = 2**22
+        engine = create_async_engine(
+            url.set(drivername="mariadb+asyncmy"),
+            connect_args={
+                "init_command": _SESSION,
+                "client_flag": FOUND_ROWS,
+                "charset": "utf8mb4",
+                "connect_timeout": _CONNECT_SECONDS,
+            },
+            pool_size=_READERS,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_timeout=10,
+        )
+        sa.event.listen(engine.sync_engine, "connect", _set_names)
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._writer = engine
+
+    @classmethod
+    async def connect(cls, url: sa.URL) -> MariaDB:
+        """Connect, and check that the server can be trusted with data.
+
+        Raises:
+            DatabaseSetupError: the server can't be reached, refuses, is too old, or isn't durable.
+        """
+        dialect = cls(url)
+        try:
+            connection = await dialect._open()
+        except (*_DATABASE_ERRORS, ValueError) as error:
+            raise DatabaseSetupError(
+                f"the database {dialect._shown} can't be opened: {dialect._words(error)}"
+            ) from None
+        try:
+            await dialect._check(connection)
+        except BaseException:
+            connection.close()
+            raise
+        dialect._idle["commit"].append(connection)
+        return dialect
+
+    async def _open(self) -> Any:
+        url = self._url
+        connection = await asyncio.wait_for(
+            asyncmy.connect(
+                host=url.host or "127.0.0.1",
+                port=url.port or 3306,
+                user=url.username or "root",
+                password=url.password or "",
+                database=url.database,
+                unix_socket=url.query.get("unix_socket"),
+                charset="utf8mb4",
+                client_flag=FOUND_ROWS,
+                init_command=_SESSION,
+                autocommit=True,
+            ),
+            _CONNECT_SECONDS,
+        )
+        await _execute(connection, _NAMES)
+        return connection
+
+    async def _check(self, connection: Any) -> None:
+        row = await _one(
+            connection,
+            "SELECT VERSION(), @@innodb_flush_log_at_trx_commit, @@max_allowed_packet, @@read_only",
+        )
+        version, flush, packet, read_only = row
+        if "MariaDB" not in version or _version(version) < _OLDEST:
+            raise DatabaseSetupError(
+                f"the database {self._shown} is '{version}'; MariaDB 10.6 or later is needed"
+            )
+        if read_only:
+            raise DatabaseSetupError(f"the database {self._shown} is read-only; name the writable server")
+        replicated = dict(await _all(connection, "SHOW VARIABLES LIKE 'wsrep_on'")).get("wsrep_on") == "ON"
+        if flush != 1 and not replicated:
+            raise DatabaseSetupError(
+                f"the database {self._shown} has 'innodb_flush_log_at_trx_commit' set to '{flush}'; "
+                "it must be '1', or commits are lost when the server crashes"
+            )
+        self._packet = max(2**20, int(packet) // 2)
+
+    def _words(self, error: BaseException) -> str:
+        arguments = error.args
+        text = str(arguments[1]) if len(arguments) > 1 else str(error).strip() or type(error).__name__
+        password = self._url.password
+        return text.replace(password, "***") if password else text
+
+    @property
+    def reader(self) -> AsyncEngine:
+        return self._reader
+
+    @property
+    def writer(self) -> AsyncEngine:
+        return self._writer
+
+    @asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        yield
+
+    @asynccontextmanager
+    async def _hot(self, use: str, opening: str | None = None) -> AsyncIterator[Any]:
+        """Lend a raw connection; one that an error or a cancellation left in doubt is thrown away."""
+        idle = self._idle[use]
+        connection = await self._take(idle, opening)
+        try:
+            yield connection
+        except (ContentionError, RefusedError, TakenError):
+            idle.append(connection)
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        idle.append(connection)
+
+    async def _take(self, idle: list[Any], opening: str | None) -> Any:
+        while idle:
+            connection = idle.pop()
+            try:
+                await _execute(connection, opening or "DO 0")
+            except _DATABASE_ERRORS:
+                connection.close()
+            else:
+                return connection
+        try:
+            connection = await self._open()
+            if opening is not None:
+                await _execute(connection, opening)
+        except _DATABASE_ERRORS as error:
+            raise DatabaseUnavailableError(
+                f"the database can't be reached: {self._words(error)}; nothing was stored"
+            ) from error
+        return connection
+
+    # -- the batch ------------------------------------------------------------------------
+
+    async def write(self, batch: Batch, taken: frozenset[str]) -> frozenset[str]:
+        async with self._hot("commit", "START TRANSACTION") as connection:
+            try:
+                lost = await self._write(connection, batch, taken)
+            except (TakenError, RefusedError):
+                await _execute(connection, "ROLLBACK")
+                raise
+            except (*_DATABASE_ERRORS, UnicodeError) as error:
+                translated = self._translate(error)
+                if not isinstance(translated, DatabaseUnavailableError):
+                    await _execute(connection, "ROLLBACK")
+                raise translated from error
+            await self._commit(connection, batch.token)
+            return lost
+
+    async def _write(self, connection: Any, batch: Batch, taken: frozenset[str]) -> frozenset[str]:
+        known = batch.known_ids
+        versions: dict[str, int] = {}
+        if known:
+            marks = ", ".join(["%s"] * len(known))
+            versions = dict(
+                await _all(
+                    connection,
+                    f"SELECT id, version FROM heads WHERE id IN ({marks}) ORDER BY id FOR UPDATE SKIP LOCKED",
+                    known,
+                )
+            )
+        plan = batch.plan(versions, taken)
+        for statement, rows in plan.writes:
+            await self._write_rows(connection, statement, rows)
+        return plan.lost
+
+    async def _commit(self, connection: Any, token: int) -> None:
+        try:
+            await _execute(connection, "COMMIT")
+        except _DATABASE_ERRORS as error:
+            translated = self._translate(error)
+            if isinstance(translated, DatabaseUnavailableError):
+                raise OutcomeUnknownError(
+                    f"the connection broke while committing: {self._words(error)}", token
+                ) from error
+            raise translated from error
+
+    async def _write_rows(self, connection: Any, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
+        written = 0
+        for part in _parts(rows, self._packet):
+            sql = render(statement, len(part))
+            values = [value for row in part for value in row]
+            async with connection.cursor() as cursor:
+                count = await cursor.execute(sql, values)
+                if statement is HEADS_NEW:
+                    inserted = {row[0] for row in await cursor.fetchall()}
+                    if len(inserted) < len(part):
+                        raise TakenError(frozenset(row[0] for row in part) - inserted)
+            written += count
+        if statement.must_match and written != len(rows):
+            raise RefusedError(
+                f"{len(rows) - written} rows of '{statement.table.name}' to be changed are gone"
+            )
+
+    # -- reads ----------------------------------------------------------------------------
+
+    async def fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
+        async with self._hot("load") as connection:
+            try:
+                return [await _all(connection, *_numbered(sql, parameters)) for sql, parameters in queries]
+            except _DATABASE_ERRORS as error:
+                words = self.unavailable(error)
+                if words is None:
+                    raise  # the query itself is wrong: trying again won't help
+                raise DatabaseUnavailableError(words) from error
+
+    def any_of(self, place: int) -> str:
+        column = "v VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$'"
+        return f"IN (SELECT v FROM JSON_TABLE(${place}, '$[*]' COLUMNS({column})) AS given)"
+
+    def array(self, values: Iterable[str]) -> Any:
+        return json.dumps(list(values))
+
+    # -- errors ---------------------------------------------------------------------------
+
+    def _translate(self, error: BaseException) -> Exception:
+        words = self._words(error)
+        if _code(error) in _CONTENTION:
+            return ContentionError(words)
+        if _is_infrastructure(error):
+            return DatabaseUnavailableError(f"the database can't be written: {words}; nothing was stored")
+        return RefusedError(words)
+
+    def unavailable(self, error: BaseException) -> str | None:
+        cause = error.__cause__ if isinstance(error.__cause__, _DATABASE_ERRORS) else error
+        if _code(cause) in _CONTENTION:
+            return f"the database is too busy: {self._words(cause)}; try again"
+        if _is_infrastructure(cause):
+            return f"the database can't be reached: {self._words(cause)}"
+        return None
+
+    async def close(self) -> None:
+        await self._writer.dispose()
+        for connections in self._idle.values():
+            for connection in connections:
+                try:
+                    await asyncio.wait_for(connection.ensure_closed(), 5)
+                except _DATABASE_ERRORS:
+                    connection.close()
+            connections.clear()
+
+
+def _set_names(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute(_NAMES)
+    cursor.close()
+
+
+def _version(text: str) -> tuple[int, int]:
+    found = re.search(r"(\d+)\.(\d+)\.\d+-MariaDB", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _code(error: BaseException) -> int:
+    code = error.args[0] if isinstance(error, errors.MySQLError) and error.args else 0
+    return code if isinstance(code, int) else 0
+
+
+def _is_infrastructure(error: BaseException) -> bool:
+    if isinstance(error, errors.MySQLError):
+        return _code(error) in _INFRASTRUCTURE or isinstance(error, errors.InterfaceError)
+    return isinstance(error, (OSError, TimeoutError, EOFError))
+
+
+async def _execute(connection: Any, sql: str) -> None:
+    async with connection.cursor() as cursor:
+        await cursor.execute(sql)
+
+
+async def _all(connection: Any, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async with connection.cursor() as cursor:
+        await cursor.execute(sql, parameters or None)
+        return list(await cursor.fetchall())
+
+
+async def _one(connection: Any, sql: str) -> tuple[Any, ...]:
+    return (await _all(connection, sql))[0]
+
+
+def _numbered(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Turn ``$1`` places into the driver's, repeating a parameter that is used twice."""
+    used = [parameters[int(found[1]) - 1] for found in _PLACE.finditer(sql)]
+    return _PLACE.sub("%s", sql.replace("%", "%%")), used
+
+
+def _parts(rows: list[tuple[Any, ...]], most: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Cut rows so that a statement stays below what the server takes in one packet."""
+    part: list[tuple[Any, ...]] = []
+    size = 0
+    for row in rows:
+        own = sum(len(value) * 2 if isinstance(value, str) else 20 for value in row)
+        if part and (size + own > most or len(part) >= 500):
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += own
+    if part:
+        yield part
+
+
+def render(statement: Statement, rows: int) -> str:
+    """Write the SQL of a statement for so many rows."""
+    table = _quote(statement.table.name)
+    columns = ", ".join(map(_quote, statement.columns))
+    row = ", ".join(["%s"] * len(statement.columns))
+    if statement.kind == "delete":
+        places = ", ".join([f"({row})"] * rows)
+        return f"DELETE FROM {table} WHERE ({columns}) IN ({places})"
+    if statement.kind == "update":
+        first = ", ".join(f"%s AS {_quote(name)}" for name in statement.columns)
+        values = " UNION ALL ".join([f"SELECT {first}", *[f"SELECT {row}"] * (rows - 1)])
+        changes = ", ".join(f"t.{_quote(name)}=v.{_quote(name)}" for name in statement.changes)
+        match = " AND ".join(f"t.{_quote(name)}=v.{_quote(name)}" for name in statement.key)
+        return f"UPDATE {table} t JOIN ({values}) v ON {match} SET {changes}"
+    values = ", ".join([f"({row})"] * rows)
+    if statement.kind == "insert-new":
+        return f"INSERT IGNORE INTO {table} ({columns}) VALUES {values} RETURNING id"
+    changed = statement.changes if statement.kind == "upsert" else statement.key[:1]
+    changes = ", ".join(
+        f"{_quote(name)}=VALUES({_quote(name)})"
+        if statement.kind == "upsert"
+        else f"{_quote(name)}={_quote(name)}"
+        for name in changed
+    )
+    return f"INSERT INTO {table} ({columns}) VALUES {values} ON DUPLICATE KEY UPDATE {changes}"
+
+
+def _quote(name: str) -> str:
+    return f'"{name}"'
