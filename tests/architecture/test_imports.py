@@ -45,6 +45,9 @@ UNRESTRICTED = frozenset({"__init__", "__main__", "cli", "compose", "config"})
 OPTIONAL_DEPENDENCIES = frozenset({"uvloop"})
 """Libraries that a module may import inside a function, because they may be missing."""
 
+OPTIONAL_MODULES = {"tramontane.store.mariadb"}
+"""Modules of ours that need such a library, imported where it may be missing."""
+
 
 @dataclass(frozen=True)
 class Import:
