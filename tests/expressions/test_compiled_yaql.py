@@ -14,7 +14,7 @@ from tests.expressions.fake_scope import FakeScope, LazyMap
 
 from tramontane.errors import EvaluationError
 from tramontane.expressions import Budget, evaluate, yaql_engine
-from tramontane.expressions.limits import Evaluation
+from tramontane.expressions.limits import Evaluation, Exhausted
 from tramontane.expressions.results import frozen
 from tramontane.expressions.results import text as as_text
 from tramontane.expressions.yaql_compiler import compile_tree
@@ -108,6 +108,8 @@ def outcome(run: Any) -> tuple[str, Any]:
     budget.start()
     try:
         return "value", repr(run(Evaluation(scope(), budget)))
+    except Exhausted as error:
+        return "limit", error.reason
     except Exception as error:
         return "error", f"{type(error).__name__}: {error}"
 
@@ -243,19 +245,20 @@ _numbers: st.SearchStrategy[str] = st.deferred(
         st.builds("{}.len()".format, st.one_of(_lists, _texts, _maps)),
         st.builds("len({})".format, st.one_of(_lists, _texts, _maps)),
         st.builds("int({})".format, st.one_of(_numbers, st.just("'12'"))),
-        st.builds("{}.count()".format, _lists),
+        st.builds("{}.{}()".format, _lists, st.sampled_from(["count", "max", "min", "sum"])),
         st.builds("coalesce({}, {})".format, st.sampled_from(["$.n", "null", "$.get(missing)"]), _numbers),
     )
 )
+_short = st.sampled_from(["','", "''", "x", "$.s"])  # longer ones make texts grow without end
 _texts: st.SearchStrategy[str] = st.deferred(
     lambda: st.one_of(
         st.sampled_from(["$.s", "$.un", "$.t", "$.blank", "'str'", "''", "word", "$.d.k"]),
         st.builds("({} + {})".format, _texts, _texts),
         st.builds("str({})".format, st.one_of(_numbers, _texts, _truths, _maps, _lists)),
         st.builds("{}.{}()".format, _texts, st.sampled_from(["toUpper", "toLower", "trim"])),
-        st.builds("{}.join({})".format, _lists, _texts),
-        st.builds("{}.join({})".format, _texts, _lists),
-        st.builds("{}.replace({}, {})".format, _texts, st.sampled_from(["s", "' '"]), _texts),
+        st.builds("{}.join({})".format, _lists, _short),
+        st.builds("{}.join({})".format, _short, _lists),
+        st.builds("{}.replace({}, {})".format, _texts, st.sampled_from(["s", "' '"]), _short),
         st.builds("concat({}, {})".format, _texts, _texts),
     )
 )
@@ -287,6 +290,7 @@ _truths: st.SearchStrategy[str] = st.deferred(
         st.builds("{}.all({})".format, _lists, _inside),
     )
 )
+_keys = st.sampled_from(["$", "str($)", "-$", "$.x", "len($)", "$.state", "null", "[$]"])
 _lists: st.SearchStrategy[str] = st.deferred(
     lambda: st.one_of(
         st.sampled_from(
@@ -306,7 +310,9 @@ _lists: st.SearchStrategy[str] = st.deferred(
         st.builds("{}.toList()".format, st.one_of(_lists, st.builds("{}.values()".format, _maps))),
         st.builds("{}.keys().toList()".format, _maps),
         st.builds("{}.split({})".format, _texts, st.sampled_from(["t", "' '"])),
-        st.builds("{}.orderBy(str($))".format, _lists),
+        st.builds("{}.{}({})".format, _lists, st.sampled_from(["orderBy", "orderByDescending"]), _keys),
+        st.builds("{}.orderBy({}).thenBy({})".format, _lists, _keys, _keys),
+        st.builds("range({})".format, st.sampled_from(["3", "1, 4", "$.a"])),
         st.builds("{}.distinct()".format, _lists),
     )
 )
@@ -324,8 +330,16 @@ _maps: st.SearchStrategy[str] = st.deferred(
 _sensible = st.one_of(_numbers, _texts, _truths, _lists, _maps)
 
 
+@st.composite
+def _sources(draw: st.DrawFn) -> str:
+    """An expression of moderate length (and a strategy of moderate description)."""
+    source = draw(st.one_of(_expressions, _sensible))
+    assume(len(source) < 300)
+    return source
+
+
 @settings(max_examples=150, deadline=None)
-@given(st.one_of(_expressions, _sensible))
+@given(_sources())
 def test_where_compiled_code_succeeds_it_gives_what_the_library_gives(source: str) -> None:
     for finish in (frozen, as_text):
         compiled, library = compiled_and_library(source, finish)
@@ -334,7 +348,7 @@ def test_where_compiled_code_succeeds_it_gives_what_the_library_gives(source: st
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.one_of(_expressions, _sensible))
+@given(_sources())
 def test_an_evaluation_as_a_whole_gives_the_librarys_value_or_error(source: str) -> None:
     library = outcome(
         lambda evaluation: frozen(yaql_engine.evaluate(yaql_engine.parse(source), evaluation), evaluation)
@@ -355,7 +369,7 @@ _stock_context = yaql.create_context()
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.one_of(_expressions, _sensible))
+@given(_sources())
 def test_frozen_data_give_what_the_stock_library_gives_with_its_own_conversion(source: str) -> None:
     data = json.loads(json.dumps(scope().data))
     context = _stock_context.create_child_context()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from tests.expressions.fake_scope import FakeScope, LazyMap, NeedsDataError
 
 from tramontane.errors import EvaluationError
-from tramontane.expressions import Budget, evaluate, register_function
+from tramontane.expressions import Budget, evaluate, load_plugins, register_function
 from tramontane.expressions.functions import registry
+from tramontane.expressions.plugins import ENTRY_POINT_GROUP
 
 
 def value_of(text: Any, scope: FakeScope) -> Any:
@@ -241,3 +243,22 @@ def test_a_custom_function_replaces_a_built_in_one_until_it_goes(scope: FakeScop
         registry.unregister("len")
 
     assert value_of("<% len(abc) %>", scope) == 3
+
+
+def test_functions_of_installed_packages_are_loaded_and_broken_ones_reported(
+    monkeypatch: pytest.MonkeyPatch, scope: FakeScope
+) -> None:
+    found = [
+        importlib.metadata.EntryPoint("from_plugin", "math:sqrt", ENTRY_POINT_GROUP),
+        importlib.metadata.EntryPoint("broken", "no_such_module:f", ENTRY_POINT_GROUP),
+    ]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found if group else [])
+    try:
+        problems = load_plugins()
+
+        assert value_of("<% from_plugin(9) %>", scope) == 3.0
+        assert value_of("{{ from_plugin(9) }}", scope) == 3.0
+        assert len(problems) == 1
+        assert "'broken' (no_such_module:f)" in problems[0]
+    finally:
+        registry.unregister("from_plugin")

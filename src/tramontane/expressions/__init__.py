@@ -8,8 +8,9 @@ attributes of a specification and :func:`evaluate` for single texts; the checks 
 from tramontane.expressions.api import Functions, Interrupt, Scope, TooSlow
 from tramontane.expressions.checks import check, left_as_text
 from tramontane.expressions.failures import ExpressionSyntaxError
-from tramontane.expressions.functions import load_plugins, register_function
+from tramontane.expressions.functions import register_function
 from tramontane.expressions.limits import Budget
+from tramontane.expressions.plugins import load_plugins
 from tramontane.expressions.recognition import LANGUAGES
 from tramontane.expressions.templates import (
     Compiled,

@@ -6,7 +6,6 @@ then what the user wrote; :mod:`.yaql_engine` and :mod:`.jinja_engine` make it k
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -16,8 +15,6 @@ from tramontane.expressions.documents import json_dump, json_parse, yaml_dump, y
 from tramontane.expressions.limits import Evaluation
 
 Function = Callable[..., Any]
-
-ENTRY_POINT_GROUP = "mistral.expression.functions"
 
 
 def _env(evaluation: Evaluation) -> Mapping[str, Any] | None:
@@ -130,17 +127,6 @@ registry = Registry()
 def register_function(name: str, function: Callable[..., Any]) -> None:
     """Make ``function`` callable from expressions under ``name``; see :meth:`Registry.register`."""
     registry.register(name, function)
-
-
-def load_plugins() -> list[str]:
-    """Register the functions of all installed packages; return why some could not be loaded."""
-    problems = []
-    for entry_point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        try:
-            registry.register(entry_point.name, entry_point.load())
-        except Exception as error:
-            problems.append(f"expression function '{entry_point.name}' ({entry_point.value}): {error}")
-    return problems
 
 
 def snake_case(name: str) -> str:

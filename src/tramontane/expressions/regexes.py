@@ -120,14 +120,13 @@ class Regex:
         """Compile a replacement text with ``\\1`` and ``\\g<name>``."""
         if "\\" not in replacement:
             return lambda _: replacement
-        groups, literals = parser.parse_template(replacement, self._python)
-        by_place = dict(groups)
+        pieces = parser.parse_template(replacement, self._python)
+        if isinstance(pieces, tuple):  # Python 3.11: places of groups, and the texts between them
+            places = dict(pieces[0])
+            pieces = [places.get(place, literal) for place, literal in enumerate(pieces[1])]
 
         def expand(match: Match) -> str:
-            return "".join(
-                (match.group(by_place[place]) or "") if place in by_place else literal
-                for place, literal in enumerate(literals)
-            )
+            return "".join(piece if isinstance(piece, str) else match.group(piece) or "" for piece in pieces)
 
         return expand
 

@@ -57,8 +57,6 @@ class _Converter:
             return value
         if isinstance(value, Mapping):
             return FrozenDict({freeze_key(name): self._item(item) for name, item in value.items()})
-        if isinstance(value, (list, tuple)):
-            return FrozenList([self._item(item) for item in value])
         if _is_collection(value):
             return FrozenList(_in_order(value, self._item))
         return freeze(value)
@@ -79,6 +77,12 @@ class _Converter:
         return value if isinstance(value, _TIMES) else freeze(value)
 
     def _item(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is int or kind is bool or value is None or kind is float:
+            self._total += _ITEM_COST
+            if self._total > self._budget.memory:
+                raise self._budget.too_large()
+            return value
         self._count(_ITEM_COST)
         return self.frozen(value)
 

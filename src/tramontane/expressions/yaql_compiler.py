@@ -199,6 +199,8 @@ _LAZY_METHODS: dict[str, Callable[..., Any]] = {
     "filter": runtime.where,
     "select": runtime.select,
     "map": runtime.select,
+    "orderBy": runtime.order_by,
+    "orderByDescending": runtime.order_by_descending,
     "any": runtime.any_of,
     "all": runtime.all_of,
 }
@@ -216,6 +218,8 @@ _METHODS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "first": (runtime.first, 0, 1),
     "last": (runtime.last, 0, 1),
     "sum": (runtime.total, 0, 0),
+    "max": (runtime.largest, 0, 0),
+    "min": (runtime.smallest, 0, 0),
     "skip": (runtime.skip, 1, 1),
     "take": (runtime.take, 1, 1),
     "limit": (runtime.take, 1, 1),
@@ -232,6 +236,7 @@ _METHODS: dict[str, tuple[Callable[..., Any], int, int]] = {
 
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "len": (runtime.length, 1, 1),
+    "range": (runtime.numbers, 1, 2),
     "str": (as_text, 1, 1),
     "int": (runtime.to_int, 1, 1),
     "float": (runtime.to_float, 1, 1),

@@ -13,6 +13,7 @@ of parameters stay the library's. Three reasons lead to one:
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
@@ -154,6 +155,55 @@ def _last_index_of(evaluation: Evaluation, collection: Iterable[Any], item: Any)
         if one == item:
             index = place
     return index
+
+
+class Ordering(std_queries.OrderingIterable):  # type: ignore[misc]
+    """The result of ``orderBy``: each key is computed once, plain keys are compared directly."""
+
+    def do_sort(self) -> None:
+        keys: dict[tuple[int, int], Any] = {}
+        items = list(self.collection)
+
+        def key_of(item: int, field: int) -> Any:
+            place = (item, field)
+            if place not in keys:
+                keys[place] = self.order[field][0](items[item])
+            return keys[place]
+
+        def compare(left: int, right: int) -> int:
+            for field, (_, is_ascending) in enumerate(self.order):
+                result = self._compare(key_of(left, field), key_of(right, field))
+                if result:
+                    return result if is_ascending else -result
+            return 0
+
+        order = sorted(range(len(items)), key=functools.cmp_to_key(compare))
+        self.sorted = [items[place] for place in order]
+
+    def _compare(self, left: Any, right: Any) -> int:
+        left_kind, right_kind = type(left), type(right)
+        if (left_kind in _NUMBERS and right_kind in _NUMBERS) or (left_kind is str and right_kind is str):
+            return int(left > right) - int(left < right)
+        if self.operator_lt(left, right):
+            return -1
+        return 1 if self.operator_gt(left, right) else 0
+
+
+_NUMBERS = frozenset({int, float})
+
+
+def _order_by(collection: Iterable[Any], selector: Any, operator_lt: Any, operator_gt: Any) -> Ordering:
+    ordering = Ordering(collection, operator_lt, operator_gt)
+    ordering.append_field(selector, True)
+    return ordering
+
+
+def _order_by_descending(
+    collection: Iterable[Any], selector: Any, operator_lt: Any, operator_gt: Any
+) -> Ordering:
+    ordering = Ordering(collection, operator_lt, operator_gt)
+    ordering.append_field(selector, False)
+    return ordering
 
 
 def _delete_keys(evaluation: Evaluation, d: Mapping[Any, Any], *keys: Any) -> dict[Any, Any]:
@@ -406,6 +456,8 @@ _PLAIN: dict[Any, Callable[..., Any]] = {
     std_strings.last_index_of_: _with_scan(std_strings.last_index_of_),
     std_dates.datetime_from_string: _datetime_from_string,
     std_dates.format_: _format,
+    std_queries.order_by: _order_by,
+    std_queries.order_by_descending: _order_by_descending,
 }
 
 _WITH_EVALUATION: dict[Any, Callable[..., Any]] = {

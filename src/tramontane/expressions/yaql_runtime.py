@@ -7,6 +7,7 @@ So nothing here may *succeed* where the library would fail or give something els
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import GeneratorType
@@ -15,7 +16,7 @@ from typing import Any
 from tramontane.expressions import bounds
 from tramontane.expressions.limits import Bounded, Evaluation
 from tramontane.expressions.regexes import compile_regex
-from tramontane.expressions.yaql_library import YaqlMap, as_text, combine
+from tramontane.expressions.yaql_library import Ordering, YaqlMap, as_text, combine
 from tramontane.values import FrozenDict, FrozenList
 
 Code = Callable[[Evaluation, Any], Any]
@@ -27,7 +28,9 @@ class Fallback(Exception):
 
 
 _SEQUENCES = frozenset({FrozenList, tuple, list})
-_ITERATORS = frozenset({GeneratorType, Bounded, type({}.keys()), type({}.values()), type({}.items())})
+_ITERATORS = frozenset(
+    {GeneratorType, Bounded, Ordering, type({}.keys()), type({}.values()), type({}.items())}
+)
 _NUMBERS = frozenset({int, float})
 _DICTS = frozenset({FrozenDict, YaqlMap, dict})
 _MOST_COMPARED = 10_000
@@ -259,6 +262,18 @@ def total(evaluation: Evaluation, receiver: Any) -> Any:
     return result
 
 
+def largest(evaluation: Evaluation, receiver: Any) -> Any:
+    return functools.reduce(
+        lambda best, item: item if greater(item, best) else best, items_of(evaluation, receiver)
+    )
+
+
+def smallest(evaluation: Evaluation, receiver: Any) -> Any:
+    return functools.reduce(
+        lambda best, item: best if greater(item, best) else item, items_of(evaluation, receiver)
+    )
+
+
 def skip(evaluation: Evaluation, receiver: Any, number: Any) -> Any:
     _need_count(number)
     return itertools.islice(iter(items_of(evaluation, receiver)), number, None)
@@ -338,6 +353,13 @@ def _need_texts(*values: Any) -> None:
             raise Fallback
 
 
+def numbers(evaluation: Evaluation, start: Any, *stop: Any) -> Any:
+    for bound in (start, *stop):
+        if type(bound) is not int:
+            raise Fallback
+    return Bounded(iter(range(start, *stop)), evaluation.budget)
+
+
 def to_int(_: Evaluation, value: Any) -> int:
     return 0 if value is None else int(value)
 
@@ -402,6 +424,24 @@ def _selected(evaluation: Evaluation, items: Iterable[Any], selector: Code) -> I
     for item in items:
         tick()
         yield selector(evaluation, item)
+
+
+def order_by(evaluation: Evaluation, receiver: Any, selector: Code) -> Any:
+    return _ordered(evaluation, receiver, selector, True)
+
+
+def order_by_descending(evaluation: Evaluation, receiver: Any, selector: Code) -> Any:
+    return _ordered(evaluation, receiver, selector, False)
+
+
+def _ordered(evaluation: Evaluation, receiver: Any, selector: Code, is_ascending: bool) -> Ordering:
+    def key_of(item: Any) -> Any:
+        evaluation.budget.tick()
+        return selector(evaluation, item)
+
+    ordering = Ordering(items_of(evaluation, receiver), less, greater)
+    ordering.append_field(key_of, is_ascending)
+    return ordering
 
 
 def any_of(evaluation: Evaluation, receiver: Any, predicate: Code | None = None) -> bool:
