@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.core.lab import begin, play
+from tests.core.lab import begin, play, world
 
 from tramontane.core.decision import CoreSettings
 from tramontane.errors import EvaluationError, InvalidInputError, TramontaneError
-from tramontane.rehearsal import cancels, fails, gives
+from tramontane.rehearsal import cancels, gives
 
 
 @pytest.mark.spec("R70")
@@ -479,5 +479,8 @@ def test_task_without_a_name_is_null_in_the_output() -> None:
 
 
 def test_a_refused_start_leaves_no_execution() -> None:
-    with pytest.raises(TramontaneError):
-        play("wf: {input: [b], tasks: {t: {}}}", script={"t": fails()})
+    made = world("wf: {input: [b], vars: {v: <% $.b.c %>}, tasks: {t: {}}}")
+    for given in ({}, {"b": 1}):
+        with pytest.raises(TramontaneError):
+            made.start("wf", given)
+    assert made.runs() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.core.lab import begin, play
+from tests.core.lab import begin, play, world
 
 from tramontane.errors import BadRequestError
 from tramontane.rehearsal import fails, gives
@@ -44,8 +44,10 @@ def test_a_target_without_requirements_runs_alone() -> None:
 @pytest.mark.spec("R248")
 @pytest.mark.parametrize("params", [{}, {"task_name": "nope"}])
 def test_a_start_without_a_valid_target_is_refused(params: dict[str, Any]) -> None:
+    made = world(DIAMOND)
     with pytest.raises(BadRequestError, match=r"^Invalid task name \["):
-        play(DIAMOND, **params)
+        made.start("wf", **params)
+    assert made.runs() == []
 
 
 @pytest.mark.spec("R250")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.core.lab import begin, document, filled, play, world
 
+from tramontane.errors import NotFoundError
 from tramontane.rehearsal import gives
 
 
@@ -338,12 +339,16 @@ def test_pause_before_in_a_sub_workflow_pauses_the_tree() -> None:
 
 
 @pytest.mark.spec("R341")
-def test_an_execution_runs_the_text_it_was_started_with() -> None:
+@pytest.mark.parametrize("change", ["updated", "deleted"])
+def test_an_execution_runs_the_text_it_was_started_with(change: str) -> None:
     made = world(
         "wf: {tasks: {a: {action: job, on-success: b}, b: {publish: {x: old}}}}", {"a": gives(after=1)}
     )
     run = made.start("wf")
-    made.library.add_workflows(document("wf: {tasks: {a: {on-success: b}, b: {publish: {x: new}}}}"))
+    if change == "updated":
+        made.library.add_workflows(document("wf: {tasks: {a: {on-success: b}, b: {publish: {x: new}}}}"))
+    else:
+        made.library.remove_workflow("wf")
     made.run()
     assert run.output == {"x": "old"}
 
@@ -359,6 +364,9 @@ def test_sub_workflows_are_found_in_the_namespace_then_in_the_default_one() -> N
     run = made.start("wf", namespace="n1")
     made.run()
     assert run.result("a") == {"from": "n1"}
+    made.library.add_workflows(document("dmain: {tasks: {t: {}}}"))
+    with pytest.raises(NotFoundError):
+        made.start("dmain", namespace="n1")
 
 
 @pytest.mark.spec("R346")
