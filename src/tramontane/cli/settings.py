@@ -12,7 +12,7 @@ import click
 from tramontane.config import Settings, SettingsError, load_settings
 
 MEANINGS: Final = {
-    "database": "URL, such as sqlite:///FILE, sqlite:// (memory), postgresql://USER:PASSWORD@HOST/NAME.",
+    "database": "sqlite:///FILE, sqlite:// (in memory), or postgresql:// or mariadb://USER:PASSWORD@HOST/NAME.",
     "host": "Address or name to listen on.",
     "port": "Port to listen on; 0 takes any free one.",
     "max_limit": "Most objects on one page of a list.",
