@@ -197,7 +197,7 @@ class Settings:
     )
 
     # -- life and death
-    heartbeat_seconds: float = field(default=2.0, metadata=_read(_seconds(0.05)))
+    heartbeat_seconds: float = field(default=0.5, metadata=_read(_seconds(0.05)))
     lease_seconds: float = field(default=15.0, metadata=_read(_seconds(0.2)))
     shutdown_grace_seconds: float = field(
         default=60.0, metadata=_read(_seconds(), "DEFAULT.graceful_shutdown_timeout")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -332,6 +333,14 @@ class Peer:
     def __init__(self) -> None:
         self.heartbeats: dict[str, int] = {}
         self.buried: list[str] = []
+        self.locks: set[str] | None = None  # None: a database without locks
+        self.has_own_lock = True
+
+    async def hold(self) -> bool:
+        return self.has_own_lock
+
+    async def alive(self, process_ids: Sequence[str]) -> frozenset[str] | None:
+        return None if self.locks is None else frozenset(self.locks)
 
     async def others(self) -> list[Any]:
         return [Row(each, beats) for each, beats in self.heartbeats.items()]
@@ -363,6 +372,39 @@ def test_only_a_counter_that_stood_still_for_the_lease_is_a_death() -> None:
         assert peers.buried == []
         await reaper._look()
         assert peers.buried == ["dead"]
+
+    run(test())
+
+
+def test_a_free_lock_and_a_counter_at_rest_are_a_death_within_seconds() -> None:
+    async def test() -> None:
+        now = [0.0]
+        peers = Peer()
+        peers.heartbeats = {"locked": 1, "beating": 1, "dead": 1}
+        peers.locks = {"locked"}
+        reaper = Reaper(peers, lease_seconds=60, exclusive=False, monotonic=lambda: now[0])  # type: ignore[arg-type]
+        for _ in range(4):
+            await reaper._look()
+            assert peers.buried == []
+            now[0] += 0.6
+            peers.heartbeats["beating"] += 1
+        await reaper._look()
+        assert peers.buried == ["dead"]
+
+    run(test())
+
+
+def test_a_judge_without_its_own_lock_believes_no_free_lock() -> None:
+    async def test() -> None:
+        now = [0.0]
+        peers = Peer()
+        peers.heartbeats = {"other": 1}
+        peers.locks, peers.has_own_lock = set(), False
+        reaper = Reaper(peers, lease_seconds=60, exclusive=False, monotonic=lambda: now[0])  # type: ignore[arg-type]
+        for _ in range(6):
+            await reaper._look()
+            now[0] += 1
+        assert peers.buried == []
 
     run(test())
 

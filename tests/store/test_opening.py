@@ -251,18 +251,18 @@ def test_a_database_of_a_later_version_is_refused(database_url: str) -> None:
         asyncio.run(upgrade(database_url))
 
 
-def test_a_database_of_an_earlier_version_is_refused_until_it_is_upgraded(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+def test_a_shared_database_of_an_earlier_version_is_refused_until_it_is_upgraded(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # There is one revision so far: with a later head, the present one is an earlier one.
+    # With a later head, the present revision is an earlier one.
     monkeypatch.setattr(
-        "tramontane.store.migrations.ScriptDirectory.get_current_head", lambda _directory: "0002"
+        "tramontane.store.migrations.ScriptDirectory.get_current_head", lambda _directory: "later"
     )
-    message = opening_fails(database_url)
+    message = opening_fails(postgresql_url)
     assert "older than this version" in message
     assert "run 'tramontane db upgrade'" in message
     with pytest.raises(SchemaError, match="older"):
-        asyncio.run(check(database_url))
+        asyncio.run(check(postgresql_url))
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(database_url: str) -> None:

@@ -1,9 +1,11 @@
 """Life and death of nodes: this one's heartbeat, and carrying on what dead ones left.
 
-Every process has an id per start and a row whose counter moves while it lives. A process is dead
-when its counter hasn't moved for the lease on *this* node's monotonic clock, while this node itself
-could read it all the time: clock jumps and a database that was away kill nobody. On a database that
-one process owns, every earlier process is dead when the next one opens it.
+Every process has an id per start, a row whose counter moves while it lives, and where the database
+can do that a lock that its session holds. A process is dead when its lock is free *and* its counter
+hasn't moved for two seconds, or, lock or no lock, when the counter hasn't moved for the lease: on *this*
+node's monotonic clock, while this node's own session stayed up, so that clock jumps and a database
+that was away kill nobody. On a database that one process owns, every earlier process is dead when
+the next one opens it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 
 from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.loop import Loop
-from tramontane.service.work import NodeWork
+from tramontane.service.work import NodeRow, NodeWork
 from tramontane.values import FrozenDict
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,13 @@ class Heartbeat:
 class _Seen:
     heartbeat: int
     moved_at: float
+    has_lock: bool = True
+
+
+_LOCK_SECONDS = 2.0
+"""So long a free lock and a counter at rest must be seen before they are a verdict."""
+
+_LOOK_SECONDS = 0.4
 
 
 class Reaper:
@@ -92,7 +101,10 @@ class Reaper:
         self._monotonic = monotonic
         self._seen: dict[str, _Seen] = {}
         self._looked_at: float | None = None
-        self.loop = Loop("reaper", self._look, max(0.05, lease_seconds / 5), at_once=False)
+        self._searched_at: float | None = None
+        self.loop = Loop(
+            "reaper", self._look, max(0.05, min(_LOOK_SECONDS, lease_seconds / 5)), at_once=False
+        )
         self.buried = 0
 
     async def start(self) -> None:
@@ -107,21 +119,36 @@ class Reaper:
 
     async def _look(self) -> float | None:
         now = self._monotonic()
+        has_own_lock = await self._work.hold()
         others = await self._work.others()
+        locks = await self._work.alive([node.id for node in others]) if others else None
         if self._looked_at is not None and now - self._looked_at > self._lease / 2:
             # This node was away itself: what it hasn't seen says nothing about others.
             self._seen.clear()
         self._looked_at = now
         for node in others:
-            seen = self._seen.get(node.id)
-            if seen is None or seen.heartbeat != node.heartbeat:
-                self._seen[node.id] = _Seen(node.heartbeat, now)
-            elif now - seen.moved_at > self._lease:
+            self._note(node, now, has_lock=not has_own_lock or locks is None or node.id in locks)
+            if self._is_dead(self._seen[node.id], now):
                 await self._bury(node.id)
                 del self._seen[node.id]
-        for process_id in await self._work.absent():
-            await self._bury(process_id)
+        if self._searched_at is None or now - self._searched_at > self._lease / 5:
+            self._searched_at = now
+            for process_id in await self._work.absent():
+                await self._bury(process_id)
         return None
+
+    def _note(self, node: NodeRow, now: float, *, has_lock: bool) -> None:
+        seen = self._seen.get(node.id)
+        if seen is None or seen.heartbeat != node.heartbeat:
+            self._seen[node.id] = _Seen(node.heartbeat, now, has_lock)
+        elif has_lock and not seen.has_lock:
+            self._seen[node.id] = _Seen(node.heartbeat, now)  # it was taken back
+        else:
+            seen.has_lock = has_lock
+
+    def _is_dead(self, seen: _Seen, now: float) -> bool:
+        rested = now - seen.moved_at
+        return rested > self._lease or (not seen.has_lock and rested > _LOCK_SECONDS)
 
     async def _bury(self, process_id: str) -> None:
         log.warning("process is dead, its work is carried on node_id=%s", process_id)

@@ -164,6 +164,14 @@ class NodeWork:
         """Show that this node lives; None: it was declared dead."""
         return await self._nodes.beat(self.node_id)
 
+    async def hold(self) -> bool:
+        """Keep the session lock that shows this node's life; False: there was a break, or there is none."""
+        return await self._nodes.hold(self.node_id)
+
+    async def alive(self, process_ids: Sequence[str]) -> frozenset[str] | None:
+        """Processes whose session lock is held; None: nobody can tell."""
+        return await self._nodes.alive(process_ids)
+
     async def leave(self) -> None:
         """Take this node out of the register."""
         await self._nodes.remove(self.node_id)

@@ -103,9 +103,7 @@ _WORKFLOWS = _Kind(WorkflowRow, schema.workflow_definitions, "WorkflowDefinition
 _WORKBOOKS = _Kind(WorkbookRow, schema.workbooks, "Workbook", _NAMED)
 _ACTIONS = _Kind(ActionRow, schema.action_definitions, "ActionDefinition", _NAMED)
 _ENVIRONMENTS = _Kind(EnvironmentRow, schema.environments, "Environment", ("name", "project_id"))
-_MEMBERS = _Kind(
-    MemberRow, schema.members, "ResourceMember", ("resource_id", "resource_type", "member_id")
-)
+_MEMBERS = _Kind(MemberRow, schema.members, "ResourceMember", ("resource_id", "resource_type", "member_id"))
 _CODE_SOURCES = _Kind(CodeSourceRow, schema.code_sources, "CodeSource", _NAMED)
 _DYNAMIC_ACTIONS = _Kind(DynamicActionRow, schema.dynamic_actions, "DynamicActionDefinition", _NAMED)
 _CRON_TRIGGERS = _Kind(CronTriggerRow, schema.cron_triggers, "CronTrigger", ("name", "project_id"))

@@ -53,6 +53,16 @@ class Dialect(Protocol):
     def array(self, values: Iterable[str]) -> Any:
         """A parameter for :meth:`any_of`."""
 
+    async def hold(self, name: str) -> bool:
+        """Hold a lock of this name for as long as this session lives; called again and again.
+
+        Returns whether it was held without a break since the last call. A hint only: where a
+        database has no such locks, or keeps them apart on each of its servers, False.
+        """
+
+    async def held(self, names: Sequence[str]) -> frozenset[str] | None:
+        """Which of these locks living sessions hold; None: nothing is known."""
+
     def unavailable(self, error: BaseException) -> str | None:
         """Words for an error of the infrastructure; None: it is something else."""
 

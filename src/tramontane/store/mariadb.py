@@ -279,6 +279,12 @@ class MariaDB:
     def array(self, values: Iterable[str]) -> Any:
         return json.dumps(list(values))
 
+    async def hold(self, name: str) -> bool:
+        return False  # GET_LOCK knows one server of a cluster only
+
+    async def held(self, names: Sequence[str]) -> frozenset[str] | None:
+        return None
+
     # -- errors ---------------------------------------------------------------------------
 
     def _translate(self, error: BaseException) -> Exception:

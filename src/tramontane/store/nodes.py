@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,18 @@ class Nodes:
                 .values(heartbeat=nodes.c.heartbeat + 1, heartbeat_at=now)
             )
         return now if result.rowcount else None
+
+    async def hold(self, node_id: str) -> bool:
+        """Keep the lock that shows this process's life; see :meth:`Dialect.hold`."""
+        return await self._database.dialect.hold(node_id)
+
+    async def alive(self, node_ids: Sequence[str]) -> frozenset[str] | None:
+        """Processes whose sessions hold their lock; None: this database can't tell.
+
+        Raises:
+            DatabaseUnavailableError
+        """
+        return await self._database.dialect.held(node_ids)
 
     async def all(self) -> list[NodeRow]:
         """Every process in the register, oldest first."""

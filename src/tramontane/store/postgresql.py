@@ -8,6 +8,7 @@ right when it is large.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -43,6 +44,11 @@ _READERS = 10
 
 _LOCK = "SELECT id, version FROM heads WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE SKIP LOCKED"
 
+_HELD = """
+SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND d.datname = current_database()
+"""
+
 _CONTENTION = frozenset({"55P03", "57014"})
 _INFRASTRUCTURE_CLASSES = frozenset({"08", "25", "28", "3D", "53", "57", "58", "XX"})
 """Classes of SQLSTATE that speak of the server and the way to it, not of what was sent."""
@@ -60,6 +66,7 @@ class PostgreSQL:
         self._password = url.password
         self._idle: dict[str, list[Any]] = {"commit": [], "load": []}
         self._rendered: dict[Statement, str] = {}
+        self._lock: Any = None  # a connection whose life shows this process's
         engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=lambda: self._open(_SESSION),
@@ -253,6 +260,30 @@ class PostgreSQL:
     def array(self, values: Iterable[str]) -> Any:
         return list(values)
 
+    # -- locks of sessions ----------------------------------------------------------------
+
+    async def hold(self, name: str) -> bool:
+        held = self._lock is not None and not self._lock.is_closed()
+        try:
+            if held:
+                await self._lock.execute("SELECT 1")
+                return True
+            self._lock = await self._open(_SESSION)
+            await self._lock.execute("SELECT pg_try_advisory_lock($1)", _lock_key(name))
+        except _DATABASE_ERRORS:
+            self._drop_lock()
+        return False
+
+    def _drop_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.terminate()
+            self._lock = None
+
+    async def held(self, names: Sequence[str]) -> frozenset[str] | None:
+        keys = {_lock_key(name): name for name in names}
+        rows = (await self.fetch([(_HELD, ())]))[0]
+        return frozenset(keys[key] for (key,) in rows if key in keys)
+
     # -- errors ---------------------------------------------------------------------------
 
     def _translate(self, error: BaseException) -> Exception:
@@ -284,6 +315,7 @@ class PostgreSQL:
 
     async def close(self) -> None:
         await self._writer.dispose()
+        self._drop_lock()
         for connections in self._idle.values():
             for connection in connections:
                 try:
@@ -302,6 +334,10 @@ _DATABASE_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
+
+
+def _lock_key(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
 
 
 def render(statement: Statement) -> str:

@@ -285,6 +285,12 @@ class SQLite:
     def array(self, values: Iterable[str]) -> Any:
         return json.dumps(list(values))
 
+    async def hold(self, name: str) -> bool:
+        return False  # nobody else has the file open
+
+    async def held(self, names: Sequence[str]) -> frozenset[str] | None:
+        return None
+
     def unavailable(self, error: BaseException) -> str | None:
         if isinstance(error, sqlite3.OperationalError):
             return f"the database file '{self._path}' can't be used now: {error}"

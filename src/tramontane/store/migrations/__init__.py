@@ -58,9 +58,12 @@ async def check(url: str) -> None:
 
 
 async def prepare_schema(dialect: Dialect) -> None:
-    """Give an empty database its tables; refuse one with a schema of another version."""
+    """Give an empty database its tables; refuse one with a schema of another version.
+
+    A SQLite file, which this process owns, is brought up to date; a server that others may share is not.
+    """
     standing = await _standing(dialect)
-    if standing == "empty":
+    if standing == "empty" or (standing == "older" and dialect.name == "sqlite"):
         await _upgrade(dialect)
     else:
         _refuse(standing)

@@ -115,7 +115,7 @@ def not_found(resource: Resource, identifier: str, namespace: str | None = None)
 
 @lru_cache(maxsize=256)
 def _by_id(resource: Resource, fields: tuple[Field, ...], is_admin: bool) -> Select[Any]:
-    statement = _selected(fields).where(resource.id.column == bindparam("id"))
+    statement = _selected(resource, fields).where(resource.id.column == bindparam("id"))
     return statement if is_admin else statement.where(visible_to_project(resource))
 
 
@@ -124,7 +124,7 @@ def _by_name(
     resource: Resource, fields: tuple[Field, ...], is_namespaced: bool, is_admin: bool
 ) -> Select[Any]:
     columns = resource.by_name
-    statement = _selected(fields).where(columns["name"].column == bindparam("name"))
+    statement = _selected(resource, fields).where(columns["name"].column == bindparam("name"))
     if is_namespaced:
         statement = statement.where(columns["namespace"].column == bindparam("namespace"))
     if not is_admin:
@@ -132,5 +132,5 @@ def _by_name(
     return statement.order_by(*own_first(resource)).limit(1)
 
 
-def _selected(fields: tuple[Field, ...]) -> Select[Any]:
-    return select(*(item.value.label(item.name) for item in fields))
+def _selected(resource: Resource, fields: tuple[Field, ...]) -> Select[Any]:
+    return select(*(item.value.label(item.name) for item in fields)).select_from(resource.source)

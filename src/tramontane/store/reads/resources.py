@@ -134,6 +134,7 @@ CODE_SOURCES: Final = Resource(
         Field("project_id", _cs.c.project_id, "uuid", nullable=False),
         _text(_cs, "scope"),
         *_stamps(_cs),
+        Field("tags", _cs.c.tags, "tags", in_lists=False),
     ),
     _cs.c.project_id,
     _cs.c.scope,
@@ -157,6 +158,25 @@ DYNAMIC_ACTIONS: Final = Resource(
     _da.c.project_id,
     _da.c.scope,
 )
+
+CODE_ACTIONS: Final = Resource(
+    "action",
+    _da.join(_cs, _cs.c.id == _da.c.code_source_id),
+    (
+        _text(_da, "name"),
+        _text(_da, "class_name"),
+        _text(_da, "code_source_id"),
+        _text(_da, "code_source_name"),
+        Field("code_version", _cs.c.version, "int", nullable=False),
+        _text(_da, "project_id"),
+        _text(_da, "scope"),
+        _text(_da, "namespace"),
+        _time(_da.c.created_at, "created_at", nullable=False),
+    ),
+    _da.c.project_id,
+    _da.c.scope,
+)
+"""Dynamic actions with the version of their code, for the list of all actions."""
 
 _ct = cron_triggers
 CRON_TRIGGERS: Final = Resource(
