@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -62,6 +62,15 @@ class Dialect(Protocol):
 
     async def held(self, names: Sequence[str]) -> frozenset[str] | None:
         """Which of these locks living sessions hold; None: nothing is known."""
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Call ``heard`` with what other processes say (:meth:`say`) while a lock is held.
+
+        A hint only: words may be lost, and where a database can't pass them on none ever come.
+        """
+
+    async def say(self, word: str) -> None:
+        """Tell the other processes on this database a word; failing to is no error."""
 
     def unavailable(self, error: BaseException) -> str | None:
         """Words for an error of the infrastructure; None: it is something else."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -284,6 +284,12 @@ class MariaDB:
 
     async def held(self, names: Sequence[str]) -> frozenset[str] | None:
         return None
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Nobody can speak here."""
+
+    async def say(self, word: str) -> None:
+        """Nobody can hear here."""
 
     # -- errors ---------------------------------------------------------------------------
 

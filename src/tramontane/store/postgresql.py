@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -44,6 +44,8 @@ _READERS = 10
 
 _LOCK = "SELECT id, version FROM heads WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE SKIP LOCKED"
 
+_CHANNEL = "tramontane"
+
 _HELD = """
 SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_locks l JOIN pg_database d ON d.oid = l.database
 WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND d.datname = current_database()
@@ -67,6 +69,7 @@ class PostgreSQL:
         self._idle: dict[str, list[Any]] = {"commit": [], "load": []}
         self._rendered: dict[Statement, str] = {}
         self._lock: Any = None  # a connection whose life shows this process's
+        self._heard: Callable[[str], None] | None = None
         engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=lambda: self._open(_SESSION),
@@ -270,9 +273,26 @@ class PostgreSQL:
                 return True
             self._lock = await self._open(_SESSION)
             await self._lock.execute("SELECT pg_try_advisory_lock($1)", _lock_key(name))
+            if self._heard is not None:
+                await self._lock.add_listener(_CHANNEL, self._hear)
         except _DATABASE_ERRORS:
             self._drop_lock()
         return False
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        self._heard = heard
+
+    def _hear(self, connection: Any, pid: int, _channel: str, word: str) -> None:
+        if self._heard is not None and pid != connection.get_server_pid():
+            self._heard(word)
+
+    async def say(self, word: str) -> None:
+        if self._lock is None or self._lock.is_closed():
+            return
+        try:
+            await self._lock.execute("SELECT pg_notify($1, $2)", _CHANNEL, word)
+        except _DATABASE_ERRORS:
+            self._drop_lock()
 
     def _drop_lock(self) -> None:
         if self._lock is not None:

@@ -291,6 +291,12 @@ class SQLite:
     async def held(self, names: Sequence[str]) -> frozenset[str] | None:
         return None
 
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """Nobody can speak here."""
+
+    async def say(self, word: str) -> None:
+        """Nobody can hear here."""
+
     def unavailable(self, error: BaseException) -> str | None:
         if isinstance(error, sqlite3.OperationalError):
             return f"the database file '{self._path}' can't be used now: {error}"
