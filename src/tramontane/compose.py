@@ -15,6 +15,7 @@ from tramontane.actions.http_client import HttpSettings
 from tramontane.actions.pack import NameFilter, standard_registry
 from tramontane.actions.registry import Registry
 from tramontane.actions.runner import ActionRunner
+from tramontane.actions.uploaded import UploadedCode
 from tramontane.api.app import create_app
 from tramontane.api.context import Api
 from tramontane.api.settings import ApiSettings
@@ -25,6 +26,7 @@ from tramontane.lang import load_action, load_workflow
 from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.executor import Executor, Runner
 from tramontane.runtime.inbox import InboxPoll
+from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.node import Node
 from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
@@ -33,21 +35,28 @@ from tramontane.service.action_executions import ActionExecutionUseCases
 from tramontane.service.actions import Actions
 from tramontane.service.catalog import Catalog
 from tramontane.service.checking import Checker
+from tramontane.service.code import CodeSources, DynamicActions
 from tramontane.service.committer import Committer
+from tramontane.service.cron_triggers import CronTriggers
 from tramontane.service.definitions import Surroundings, Workflows
 from tramontane.service.engine import Engine, EngineLimits
 from tramontane.service.environments import Environments
+from tramontane.service.event_triggers import EventTriggers
 from tramontane.service.executions import ExecutionUseCases
 from tramontane.service.ids import SortableIds
 from tramontane.service.lookups import StoredRecords
+from tramontane.service.maintenance import Maintenance
+from tramontane.service.members import Members
 from tramontane.service.services import Services
 from tramontane.service.tasks import TaskUseCases
+from tramontane.service.trusts import NoTrusts
 from tramontane.service.work import NodeWork
 from tramontane.service.workbooks import Workbooks
 from tramontane.store.database import Database, open_database
 from tramontane.store.definitions import Definitions
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
+from tramontane.store.maintenance import MaintenanceStore
 from tramontane.store.nodes import Nodes
 from tramontane.store.reads.reader import DatabaseReader
 from tramontane.store.single_records import SingleRecords
@@ -163,6 +172,7 @@ def _wire(
         slots=settings.executor_slots,
         pools=pools,
         caller_seconds=settings.caller_seconds,
+        code=UploadedCode(definitions.spec),
     )
     timers = TimerService()
     engine = Engine(
@@ -193,6 +203,8 @@ def _wire(
     executor.connect(work)
     timers.connect(work)
     around = Surroundings(definitions, checker, engine.now, new_id, catalog.forget)
+    maintenance = Maintenance(engine, MaintenanceStore(database), exclusive=exclusive)
+    trusts = NoTrusts()
     services = Services(
         checker=checker,
         registry=registry,
@@ -200,6 +212,12 @@ def _wire(
         workbooks=Workbooks(around),
         actions=Actions(around, registry),
         environments=Environments(around),
+        members=Members(around),
+        code_sources=CodeSources(around),
+        dynamic_actions=DynamicActions(around),
+        cron_triggers=CronTriggers(around, catalog, trusts),
+        event_triggers=EventTriggers(around, catalog, trusts),
+        maintenance=maintenance,
         executions=ExecutionUseCases(engine, catalog, store, records),
         tasks=TaskUseCases(engine, records),
         action_executions=alone,
@@ -212,6 +230,7 @@ def _wire(
         timers=timers,
         inbox=InboxPoll(work),
         watch=CatalogWatch(catalog.refresh),
+        maintenance=MaintenanceWatch(maintenance),
         heartbeat=Heartbeat(
             work,
             shared_clock,

@@ -12,7 +12,7 @@ from tramontane.actions.standard import EchoAction, NoopAction
 from tramontane.core.decision import ActionKey, EnvironmentKey, ExecutionsKey, TasksKey, WorkflowKey
 from tramontane.lang import load_action, load_workflow, parse_actions, parse_workflows
 from tramontane.service.catalog import Catalog, Known
-from tramontane.store.definition_records import WorkflowEntry
+from tramontane.store.definition_records import DynamicEntry, WorkflowEntry
 from tramontane.store.tenancy import Viewer, Visibility
 from tramontane.values import FrozenDict, freeze
 
@@ -51,6 +51,9 @@ class Shelf:
     async def action_named(self, name: str, namespace: str, viewer: Viewer) -> str | None:
         self.asked.append((name, namespace))
         return self.actions.get((name, namespace))
+
+    async def dynamic_action_named(self, name: str, namespace: str, viewer: Viewer) -> DynamicEntry | None:
+        return None
 
     async def environment(self, name: str, viewer: Viewer) -> FrozenDict | None:
         self.asked.append((name, ""))

@@ -79,6 +79,30 @@ class Signature:
                 found.append(Parameter(given.name, default))
         return cls(tuple(found), others)
 
+    @property
+    def text(self) -> str:
+        """The inputs as the API lists them, such as ``output, delay=0`` or ``a, b=null, **others``."""
+        parts = [text for parameter in self.parameters if (text := parameter.text) is not None]
+        if self.others is not None:
+            parts.append(f"**{self.others}")
+        return ", ".join(parts)
+
+    def check(self, given: Collection[str], name: str, class_path: str) -> str | None:
+        """Say which inputs are missing or unknown (section 5); None when the names are right."""
+        if self.others is not None:
+            return None
+        known = {parameter.name for parameter in self.parameters}
+        missing = [item.name for item in self.parameters if item.is_required and item.name not in given]
+        unexpected = [each for each in given if each not in known]
+        if not missing and not unexpected:
+            return None
+        parts = [f"name={name}", f"class={class_path}"]
+        if missing:
+            parts.append(f"missing={missing}")
+        if unexpected:
+            parts.append(f"unexpected={unexpected}")
+        return f"Invalid input [{', '.join(parts)}]"
+
 
 class InstantiationError(Exception):
     """An action object couldn't be made of its input. The text never holds any of the input."""
@@ -119,27 +143,11 @@ class Descriptor:
 
     @property
     def input_text(self) -> str:
-        """The inputs as the API lists them, such as ``output, delay=0`` or ``a, b=null, **others``."""
-        parts = [text for parameter in self.parameters if (text := parameter.text) is not None]
-        if self.signature.others is not None:
-            parts.append(f"**{self.signature.others}")
-        return ", ".join(parts)
+        return self.signature.text
 
     def check_input(self, given: Collection[str]) -> str | None:
-        """Say which inputs are missing or unknown (section 5); None when the names are right."""
-        if self.accepts_any:
-            return None
-        known = {parameter.name for parameter in self.parameters}
-        missing = [item.name for item in self.parameters if item.is_required and item.name not in given]
-        unexpected = [name for name in given if name not in known]
-        if not missing and not unexpected:
-            return None
-        parts = [f"name={self.name}", f"class={self.class_path}"]
-        if missing:
-            parts.append(f"missing={missing}")
-        if unexpected:
-            parts.append(f"unexpected={unexpected}")
-        return f"Invalid input [{', '.join(parts)}]"
+        """Say which inputs are missing or unknown; None when the names are right."""
+        return self.signature.check(given, self.name, self.class_path)
 
     def instantiate(self, given: Mapping[str, Any]) -> Any:
         """Make the action object.

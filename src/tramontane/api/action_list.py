@@ -1,4 +1,4 @@
-"""The list of actions: installed ones and stored ones together (REST specification, section 5.7).
+"""The list of actions: installed, ad-hoc and dynamic ones together (REST specification, section 5.7).
 
 It is merged, filtered and sorted here, since installed actions are no rows. Unlike other lists it is
 never cut unless a limit is asked for, and its marker may be a name.
@@ -7,7 +7,7 @@ never cut unless a limit is asked for, and its marker may be a name.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -28,9 +28,10 @@ from tramontane.api.listing import (
 from tramontane.api.request import Request, unknown_parameter
 from tramontane.api.values_in import flag
 from tramontane.errors import BadRequestError
+from tramontane.service.code import Listed
 from tramontane.store.reads.listing import Condition, ListQuery
 from tramontane.store.reads.objects import Row, read_page
-from tramontane.store.reads.resources import ACTIONS
+from tramontane.store.reads.resources import ACTIONS, CODE_ACTIONS
 
 Action = dict[str, Any]
 """An action as it is listed; times are still in microseconds."""
@@ -48,12 +49,16 @@ _FILTERS: Final = (
     "updated_at",
 )
 _PARAMETERS: Final = (*COMMON, "total", *_FILTERS)
-_NOT_INSTALLED: Final = ("scope", "created_at", "updated_at")
+_LACKED: Final = {"installed": ("scope", "created_at", "updated_at"), "dynamic": ("created_at", "updated_at")}
+"""What actions of a kind don't have: filters by it leave them in."""
+
+_SCOPED: Final = ("project_id", "scope", "namespace")
 _SECOND: Final = 1_000_000
 
 
 def installed(descriptor: Descriptor) -> Action:
     return {
+        "kind": "installed",
         "id": descriptor.name,
         "name": descriptor.name,
         "is_system": True,
@@ -76,6 +81,7 @@ def installed_data(descriptor: Descriptor) -> Action:
 
 def stored(row: Row) -> Action:
     action = dict(zip((item.name for item in ACTIONS.fields), row, strict=True))
+    action["kind"] = "ad-hoc"
     action["is_system"] = bool(action["is_system"])
     action["input"] = action["input"] or ""
     action["tags"] = [] if action["tags"] is None else orjson.loads(action["tags"])
@@ -87,14 +93,41 @@ def stored_data(row: Row) -> Action:
     return _data(stored(row))
 
 
+async def dynamic(api: Api, rows: Sequence[Row]) -> list[Action]:
+    """Dynamic actions, with what their code says of them."""
+    listed = [Listed(*row[:5]) for row in rows]
+    described = await api.services.dynamic_actions.described(listed)
+    return [
+        {
+            "kind": "dynamic",
+            "id": action.title,
+            "name": action.title,
+            "is_system": False,
+            "input": action.signature.text,
+            "description": action.description,
+            "tags": None,
+            "definition": "",
+            "created_at": None,
+            "updated_at": None,
+            **dict(zip(_SCOPED, row[5:8], strict=True)),
+        }
+        for action, row in zip(described, rows, strict=True)
+    ]
+
+
+async def dynamic_data(api: Api, row: Row) -> Action:
+    """A dynamic action as clients see it: its times show as empty texts here."""
+    return _data((await dynamic(api, [row]))[0])
+
+
 def _data(action: Action) -> Action:
-    if action["project_id"] is None:
-        return {**action, "created_at": "", "updated_at": ""}
-    return {
-        **action,
-        "created_at": times.shown(action["created_at"]),
-        "updated_at": times.shown(action["updated_at"]),
-    }
+    shown = {name: value for name, value in action.items() if name != "kind"}
+    if action["kind"] == "ad-hoc":
+        shown["created_at"] = times.shown(action["created_at"])
+        shown["updated_at"] = times.shown(action["updated_at"])
+    else:
+        shown["created_at"] = shown["updated_at"] = ""
+    return shown
 
 
 async def action_page(api: Api, request: Request) -> Response:
@@ -109,9 +142,11 @@ async def action_page(api: Api, request: Request) -> Response:
     if "namespace" not in given:
         conditions.append(Condition(ACTIONS.by_name["namespace"], "eq", ("",)))
     found = await read_page(api.reader, ACTIONS, ListQuery(ACTIONS.fields), request.caller)
+    uploaded = await read_page(api.reader, CODE_ACTIONS, ListQuery(CODE_ACTIONS.fields), request.caller)
     actions = [
         *(installed(item) for item in api.services.registry.all()),
         *(stored(row) for row in found.rows),
+        *await dynamic(api, uploaded.rows),
     ]
     matching = [action for action in actions if all(_matches(item, action) for item in conditions)]
     for name, descending in reversed(order):
@@ -154,7 +189,7 @@ def _after(actions: list[Action], marker: str | None) -> list[Action]:
 def _matches(condition: Condition, action: Action) -> bool:
     """Apply a filter. Of installed actions those attributes are filtered by that they have."""
     value = action[condition.field.name]
-    if action["project_id"] is None and condition.field.name in _NOT_INSTALLED:
+    if condition.field.name in _LACKED.get(action["kind"], ()):
         return True
     if condition.field.kind == "tags":
         return _tags_match(condition.operator, value or (), condition.values)

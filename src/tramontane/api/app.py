@@ -2,10 +2,12 @@
 
 1. an XML body is refused (415);
 2. the path and method are looked up (404, 405);
-3. the caller is authenticated (401), unless the endpoint is public;
-4. an ``Accept`` that admits no JSON is refused (406), before anything was done;
-5. the policy's rule for the endpoint is checked (403);
-6. the endpoint's handler runs.
+3. the caller is authenticated (401), unless the endpoint is public; headers may name another cloud
+   for what this request runs (400 if they can't be used);
+4. during maintenance nothing but reading goes on (423), save for what ends it or lets work end;
+5. an ``Accept`` that admits no JSON is refused (406), before anything was done;
+6. the policy's rule for the endpoint is checked (403);
+7. the endpoint's handler runs.
 
 Errors of any step become the answer that reports them (:mod:`tramontane.api.faults`), and every answer
 carries the id of its request, under which the log has more. All of this is plain ASGI, because a request
@@ -27,10 +29,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tramontane.api.context import Api
 from tramontane.api.faults import HttpError, answer_error
+from tramontane.api.maintenance import refuse_in_maintenance
 from tramontane.api.media import refuse_xml, require_acceptable
 from tramontane.api.request import Request, header_links, path_segments
 from tramontane.api.routes import ROUTES
 from tramontane.api.routing import Endpoint, Router
+from tramontane.api.target_cloud import with_target
 from tramontane.auth.policy import enforce
 
 log = logging.getLogger(__name__)
@@ -107,7 +111,9 @@ class Application:
             await api.authenticator.authenticate(request.headers)
             raise
         if not endpoint.is_public:
-            request.caller = await api.authenticator.authenticate(request.headers)
+            caller = await api.authenticator.authenticate(request.headers)
+            request.caller = with_target(caller, request.headers)
+        await refuse_in_maintenance(api, request, segments)
         require_acceptable(request.headers, endpoint.plain_text_too)
         request.base_url = header_links(request.scope, request.headers, api.settings.trust_proxy_headers)
         if endpoint.rule is not None:

@@ -13,12 +13,13 @@ from tramontane.api.context import Api
 from tramontane.api.encoding import answer, encoder, page
 from tramontane.api.listing import ListKind, ListRequest, next_link, parse, words
 from tramontane.api.request import Request
+from tramontane.api.values_in import is_uuid
 from tramontane.auth import Caller
 from tramontane.auth.policy import enforce
-from tramontane.errors import BadRequestError
+from tramontane.errors import BadRequestError, NotFoundError
 from tramontane.store.reads.fields import Field
 from tramontane.store.reads.listing import Condition
-from tramontane.store.reads.objects import Row, read_by_id, read_page
+from tramontane.store.reads.objects import Row, read_by_id, read_by_name, read_page
 from tramontane.store.reads.visibility import Viewer
 
 Items = list[dict[str, Any]]
@@ -96,6 +97,27 @@ async def show_by_id(api: Api, request: Request, kind: ListKind) -> Response:
     fields, _ = chosen_fields(kind, request.allow_parameters("fields").get("fields"))
     row = await read_by_id(api.reader, kind.resource, fields, request.arguments["id"], request.caller)
     return answer(encoded(fields, row))
+
+
+async def find_either(
+    api: Api,
+    request: Request,
+    kind: ListKind,
+    fields: tuple[Field, ...],
+    namespace: str | None = None,
+) -> Row:
+    """Read the object that the path's ``identifier`` names: by id, else by name in this namespace.
+
+    Raises:
+        NotFoundError: when there is none, or none that the caller may see.
+    """
+    identifier = request.arguments["identifier"]
+    if is_uuid(identifier):
+        try:
+            return await read_by_id(api.reader, kind.resource, fields, identifier, request.caller)
+        except NotFoundError:
+            pass
+    return await read_by_name(api.reader, kind.resource, fields, identifier, namespace, request.caller)
 
 
 def encoded(fields: tuple[Field, ...], row: Row) -> dict[str, Any]:

@@ -7,7 +7,11 @@ from typing import Final
 from tramontane.api.listing import ListKind
 from tramontane.store.reads.resources import (
     ACTION_EXECUTIONS,
+    CODE_SOURCES,
+    CRON_TRIGGERS,
+    DYNAMIC_ACTIONS,
     ENVIRONMENTS,
+    EVENT_TRIGGERS,
     EXECUTIONS,
     TASKS,
     WORKBOOKS,
@@ -23,6 +27,22 @@ WORKFLOW_LIST: Final = ListKind(
     shown_with={"input": ("interface",)},
 )
 ENVIRONMENT_LIST: Final = ListKind(ENVIRONMENTS, "environments")
+CRON_TRIGGER_LIST: Final = ListKind(
+    CRON_TRIGGERS,
+    "cron_triggers",
+    switches=("all_projects",),
+    guarded={"all_projects": "cron_triggers:list:all_projects"},
+)
+EVENT_TRIGGER_LIST: Final = ListKind(
+    EVENT_TRIGGERS,
+    "event_triggers",
+    switches=("all_projects",),
+    guarded={"all_projects": "event_triggers:list:all_projects"},
+)
+CODE_SOURCE_LIST: Final = ListKind(
+    CODE_SOURCES, "code_sources", switches=("all_projects",), absent=("actions",)
+)
+DYNAMIC_ACTION_LIST: Final = ListKind(DYNAMIC_ACTIONS, "dynamic_actions", switches=("all_projects",))
 EXECUTION_LIST: Final = ListKind(
     EXECUTIONS,
     "executions",

@@ -12,7 +12,15 @@ import orjson
 
 from tramontane.api import times
 from tramontane.api.request import unknown_parameter
-from tramontane.api.values_in import boolean, flag, is_uuid, json_object, require_uuid, whole_number
+from tramontane.api.values_in import (
+    boolean,
+    flag,
+    is_uuid,
+    json_object,
+    positive,
+    require_uuid,
+    whole_number,
+)
 from tramontane.errors import BadRequestError
 from tramontane.store.reads.fields import Field, Resource
 from tramontane.store.reads.listing import OPERATORS, Condition, ListQuery, Operator, SortKey
@@ -279,7 +287,7 @@ _READERS: Final[dict[str, tuple[tuple[str, ...], _Reader]]] = {
     "bool": (_EQUALITIES, _read_boolean),
     "int": (
         tuple(item for item in OPERATORS if item != "has"),
-        lambda name, text: (whole_number(name, text),),
+        lambda name, text: (positive(name, text),),
     ),
     "time": (
         tuple(item for item in OPERATORS if item != "has"),

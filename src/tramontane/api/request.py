@@ -23,6 +23,7 @@ class Request:
     """
 
     __slots__ = (
+        "_body",
         "_query",
         "_receive",
         "arguments",
@@ -48,6 +49,7 @@ class Request:
         self.caller: Caller
         self.base_url = ""
         self._query: dict[str, str] | None = None
+        self._body: bytes | None = None
 
     @property
     def query(self) -> dict[str, str]:
@@ -68,11 +70,16 @@ class Request:
         return self.query
 
     async def body(self) -> bytes:
-        """Read the whole body.
+        """Give the whole body.
 
         Raises:
             HttpError: 413, as soon as the body is known to be larger than the limit.
         """
+        if self._body is None:
+            self._body = await self._read_body()
+        return self._body
+
+    async def _read_body(self) -> bytes:
         declared = self.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > self.max_body:
             raise self._too_large()

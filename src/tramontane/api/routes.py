@@ -13,9 +13,16 @@ from tramontane.api.collections import missing_identifier
 from tramontane.api.handlers import (
     action_executions,
     actions,
+    code_sources,
+    cron_triggers,
+    dynamic_actions,
     environments,
+    event_triggers,
     executions,
+    maintenance,
+    members,
     roots,
+    statistics,
     tasks,
     trees,
     workbooks,
@@ -47,6 +54,10 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/healthcheck": {"GET": Endpoint(roots.healthcheck, is_public=True, plain_text_too=True)},
     "/healthz": {"GET": _public(roots.alive)},
     "/readyz": {"GET": _public(roots.ready)},
+    "/maintenance": {
+        "GET": Endpoint(maintenance.show_maintenance),
+        "PUT": _guarded(maintenance.change_maintenance, "maintenance:update"),
+    },
     "/v2/workbooks": {
         "GET": _guarded(workbooks.list_workbooks, "workbooks:list"),
         "POST": _upload(workbooks.create_workbook, "workbooks:create"),
@@ -70,6 +81,16 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "GET": _guarded(workflows.show_workflow, "workflows:get"),
         "PUT": _upload(workflows.update_workflows, "workflows:update"),
         "DELETE": _guarded(workflows.delete_workflow, "workflows:delete"),
+    },
+    "/v2/workflows/{identifier}/members": {
+        "GET": _guarded(members.list_members, "members:list"),
+        "POST": _guarded(members.create_member, "members:create"),
+        "DELETE": _MISSING,
+    },
+    "/v2/workflows/{identifier}/members/{member_id}": {
+        "GET": _guarded(members.show_member, "members:get"),
+        "PUT": _guarded(members.update_member, "members:update"),
+        "DELETE": _guarded(members.delete_member, "members:delete"),
     },
     "/v2/actions": {
         "GET": _guarded(actions.list_actions, "actions:list"),
@@ -99,6 +120,10 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/v2/executions/{id}/tasks/{task_id}": {},
     "/v2/executions/{id}/executions": {"GET": _guarded(trees.list_sub_executions, "executions:get")},
     "/v2/executions/{id}/report": {"GET": _guarded(trees.show_report, "executions:get")},
+    "/v2/executions/{id}/errors_report": {"GET": _guarded(statistics.show_errors, "executions:get")},
+    "/v2/executions/{id}/tasks_statistics": {
+        "GET": _guarded(statistics.show_task_statistics, "executions:get")
+    },
     "/v2/tasks": {"GET": _guarded(tasks.list_tasks, "tasks:list"), "PUT": _MISSING},
     "/v2/tasks/{id}": {
         "GET": _guarded(tasks.show_task, "tasks:get"),
@@ -108,6 +133,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/v2/tasks/{id}/action_executions/{action_id}": {
         "GET": _guarded(tasks.show_task_action, "action_executions:get")
     },
+    "/v2/tasks/{id}/with_items_statistics": {"GET": _guarded(statistics.show_item_statistics, "tasks:get")},
     "/v2/tasks/{id}/workflow_executions": {"GET": _guarded(tasks.list_task_workflows, "executions:list")},
     "/v2/tasks/{id}/executions": {"GET": _guarded(trees.list_task_executions, "executions:get")},
     "/v2/action_executions": {
@@ -131,5 +157,47 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "GET": _guarded(environments.show_environment, "environments:get"),
         "PUT": Endpoint(environments.no_update_by_path),
         "DELETE": _guarded(environments.delete_environment, "environments:delete"),
+    },
+    "/v2/cron_triggers": {
+        "GET": _guarded(cron_triggers.list_cron_triggers, "cron_triggers:list"),
+        "POST": _guarded(cron_triggers.create_cron_trigger, "cron_triggers:create"),
+        "DELETE": _MISSING,
+    },
+    "/v2/cron_triggers/{identifier}": {
+        "GET": _guarded(cron_triggers.show_cron_trigger, "cron_triggers:get"),
+        "DELETE": _guarded(cron_triggers.delete_cron_trigger, "cron_triggers:delete"),
+    },
+    "/v2/event_triggers": {
+        "GET": _guarded(event_triggers.list_event_triggers, "event_triggers:list"),
+        "POST": _guarded(event_triggers.create_event_trigger, "event_triggers:create"),
+        "PUT": _MISSING,
+        "DELETE": _MISSING,
+    },
+    "/v2/event_triggers/{id}": {
+        "GET": _guarded(event_triggers.show_event_trigger, "event_triggers:get"),
+        "PUT": _guarded(event_triggers.update_event_trigger, "event_triggers:update"),
+        "DELETE": _guarded(event_triggers.delete_event_trigger, "event_triggers:delete"),
+    },
+    "/v2/code_sources": {
+        "GET": _guarded(code_sources.list_code_sources, "code_sources:list"),
+        "POST": _guarded(code_sources.create_code_source, "code_sources:create"),
+        "PUT": _guarded(code_sources.update_code_source, "code_sources:update"),
+        "DELETE": Endpoint(missing_identifier, "code_sources:delete"),
+    },
+    "/v2/code_sources/{identifier}": {
+        "GET": _guarded(code_sources.show_code_source, "code_sources:get"),
+        "PUT": _guarded(code_sources.update_code_source, "code_sources:update"),
+        "DELETE": _guarded(code_sources.delete_code_source, "code_sources:delete"),
+    },
+    "/v2/dynamic_actions": {
+        "GET": _guarded(dynamic_actions.list_dynamic_actions, "dynamic_actions:list"),
+        "POST": _guarded(dynamic_actions.create_dynamic_action, "dynamic_actions:create"),
+        "PUT": _guarded(dynamic_actions.update_dynamic_action, "dynamic_actions:update"),
+        "DELETE": Endpoint(missing_identifier, "dynamic_actions:delete"),
+    },
+    "/v2/dynamic_actions/{identifier}": {
+        "GET": _guarded(dynamic_actions.show_dynamic_action, "dynamic_actions:get"),
+        "PUT": _guarded(dynamic_actions.no_update_by_path, "dynamic_actions:update"),
+        "DELETE": _guarded(dynamic_actions.delete_dynamic_action, "dynamic_actions:delete"),
     },
 }

@@ -17,6 +17,7 @@ from tramontane.errors import BadRequestError
 Converter = Callable[[str, Any], Any]
 """Takes a name (for messages) and a decoded JSON value; gives the value to work with or raises."""
 
+_LARGEST = 2**31 - 1  # of what the databases call an integer
 _TRUE = frozenset({"true", "1", "t", "y", "yes", "on"})
 _FALSE = frozenset({"false", "0", "f", "n", "no", "off"})
 
@@ -58,6 +59,17 @@ def boolean(name: str, value: Any) -> bool | None:
 def flag(name: str, given: str) -> bool:
     """A boolean of the URL; the empty text is false."""
     return bool(boolean(name, given)) if given.strip() else False
+
+
+def positive(name: str, value: Any) -> int | None:
+    """A whole number from 1 on, or a text of its digits."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= len(str(_LARGEST)):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST:
+        raise BadRequestError(f"'{name}' must be a whole number from 1 to {_LARGEST}, not {value!r}.")
+    return value
 
 
 def json_object(name: str, value: Any) -> values.FrozenDict | None:

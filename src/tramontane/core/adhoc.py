@@ -62,6 +62,8 @@ def resolve(
             problem = found.check_input(given)
             if problem is not None:
                 raise InvalidInputError(problem)
+            if found.name != key.name:  # executors know it by another name (uploaded code)
+                around.append(FrozenList([key.name, False, None, found.name]))
             return ResolvedAction(found, name, given, FrozenList(around))
         if found.name in seen:
             raise ActionProblem(f"Ad-hoc actions form a cycle: {' -> '.join([*seen, found.name])}")

@@ -38,7 +38,7 @@ def create_execution(
     """
     found = request.workflow
     limit = env.settings.field_size_limit_kb
-    given = _complete_input(found.spec, request.input)
+    given = complete_input(found.spec, request.input)
     check_size(given, limit, "WorkflowExecution", "input")
     params = {**(request.params or {}), "namespace": (request.params or {}).get("namespace", found.namespace)}
     own_env = _environment(params.get("env"), env)
@@ -76,7 +76,12 @@ def create_execution(
     return replace(draft.execution, globals=variables, state=RUNNING)
 
 
-def _complete_input(spec: WorkflowSpec, given: Any) -> FrozenDict:
+def complete_input(spec: WorkflowSpec, given: Any) -> FrozenDict:
+    """Check the names of a workflow's input, and add what it leaves to its defaults.
+
+    Raises:
+        InvalidInputError: parameters are missing or unexpected.
+    """
     given = EMPTY if given is None else given
     declared = {parameter.name: parameter for parameter in spec.input}
     missing = [name for name, each in declared.items() if each.is_required and name not in given]

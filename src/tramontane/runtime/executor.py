@@ -41,6 +41,23 @@ class Runner(Protocol):
     ) -> Result | None: ...
 
 
+class CodeRunner(Protocol):
+    """Runs uploaded code (:class:`tramontane.actions.uploaded.UploadedCode`)."""
+
+    def is_code(self, name: str) -> bool:
+        """Tell whether an action's name stands for uploaded code."""
+
+    async def run(
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        context: Mapping[str, Any],
+        seconds: float | None,
+        *,
+        dry_run: bool = False,
+    ) -> Result | None: ...
+
+
 class TooLateError(TramontaneError):
     """An action that a caller waits for didn't end in time; it was interrupted."""
 
@@ -74,11 +91,13 @@ class Executor:
         pools: Collection[str] = (),
         poll_seconds: float = 1.0,
         caller_seconds: float = 60.0,
+        code: CodeRunner | None = None,
     ) -> None:
         """``pools``: names for which jobs are taken besides those for anybody; ``caller_seconds``: how
-        long a caller waits for an action that he runs himself."""
+        long a caller waits for an action that he runs himself; ``code`` None: no uploaded code is run."""
         self._registry = registry
         self._runner = runner
+        self._code = code
         self._slots = slots
         self._taken = 0
         self._claiming = 0  # slots that a claim under way may fill
@@ -173,19 +192,14 @@ class Executor:
     ) -> Result | None:
         if not self._accepting or self._taken >= self._slots:
             raise UnavailableError("All executor slots of this node are taken; nothing was run. Try again.")
-        descriptor = self._registry.find(info.name)
-        if descriptor is None:
-            return _unknown(info.name)
         self._taken += 1
         try:
             async with asyncio.timeout(self._caller_seconds):
-                return await self._runner.run_action(
-                    descriptor, given, ActionContext.from_map(context), seconds
-                )
+                return await self._perform(info.name, given, context, seconds)
         except TimeoutError:
             raise TooLateError(
-                f"The action '{info.name}' took longer than the {self._caller_seconds:g} seconds that a "
-                "caller waits; run it with save_result to get its result later."
+                f"The action '{_title(info.name)}' took longer than the {self._caller_seconds:g} seconds "
+                "that a caller waits; run it with save_result to get its result later."
             ) from None
         finally:
             self._slot_free()
@@ -216,11 +230,23 @@ class Executor:
             self._slot_free()
 
     async def _execute(self, job: JobRow, action: ActionExecution) -> Result | None:
-        descriptor = self._registry.find(job.action_name)
+        return await self._perform(job.action_name, action.input, job.context, job.timeout, job.dry_run)
+
+    async def _perform(
+        self,
+        name: str,
+        given: Mapping[str, Any],
+        context: Mapping[str, Any],
+        seconds: int | None,
+        dry_run: bool = False,
+    ) -> Result | None:
+        if self._code is not None and self._code.is_code(name):
+            return await self._code.run(name, given, context, seconds, dry_run=dry_run)
+        descriptor = self._registry.find(name)
         if descriptor is None:
-            return _unknown(job.action_name)
-        context = ActionContext.from_map(job.context, dry_run=job.dry_run)
-        return await self._runner.run_action(descriptor, action.input, context, job.timeout)
+            return _unknown(name)
+        known = ActionContext.from_map(context, dry_run=dry_run)
+        return await self._runner.run_action(descriptor, given, known, seconds)
 
     def _interrupt(self, running: _Running) -> None:
         running.task.cancel()
@@ -260,5 +286,11 @@ class Executor:
                 self._interrupt(each)
 
 
+def _title(name: str) -> str:
+    """An action's name for people: of uploaded code the class."""
+    return name.rpartition(":")[2]
+
+
 def _unknown(name: str) -> Result:
-    return Result(error=f"Failed to find action [action_name={name}]: it isn't installed on this node")
+    title = _title(name)
+    return Result(error=f"Failed to find action [action_name={title}]: it isn't installed on this node")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tramontane.errors import UnavailableError
 from tramontane.runtime.executor import Executor
 from tramontane.runtime.inbox import InboxPoll
+from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.watch import CatalogWatch
@@ -40,6 +41,7 @@ class Node:
     timers: TimerService
     inbox: InboxPoll
     watch: CatalogWatch
+    maintenance: MaintenanceWatch
     heartbeat: Heartbeat
     reaper: Reaper
     targets: TargetWatch
@@ -51,6 +53,7 @@ class Node:
         await self.heartbeat.start()
         await self.reaper.start()
         await self.watch.start()
+        await self.maintenance.start()
         await self.executor.start()
         await self.timers.start()
         self.engine.on_stray(self.inbox.wake)
@@ -65,6 +68,7 @@ class Node:
         await self.inbox.stop()
         await self.timers.stop()
         await self.reaper.stop()
+        await self.maintenance.stop()
         await self.watch.stop()
         await self.executor.stop(self.grace_seconds)
         with contextlib.suppress(UnavailableError):

@@ -1,13 +1,15 @@
 """What decisions look up: actions, workflows, environments, records of other executions.
 
-Definitions are kept in memory by key and project, specs by content. What is kept is thrown away
-when this node writes a definition, and when the database's catalog counter has moved, which
-:mod:`tramontane.runtime.watch` asks about once a second. That something does *not* exist is never
-kept. A lookup that memory can answer doesn't wait for anything.
+Of actions, ad-hoc ones come first, then dynamic ones, then those that are installed. Definitions are
+kept in memory by key and project, specs by content. What is kept is thrown away when this node writes
+a definition, and when the database's catalog counter has moved, which :mod:`tramontane.runtime.watch`
+asks about once a second. That something does *not* exist is never kept. A lookup that memory can answer
+doesn't wait for anything.
 """
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -25,7 +27,8 @@ from tramontane.core.decision import (
 )
 from tramontane.errors import NotFoundError
 from tramontane.lang.spec import AdhocActionSpec, WorkflowSpec
-from tramontane.store.definition_records import WorkflowEntry
+from tramontane.service.uploaded_code import CodeAction, action_of
+from tramontane.store.definition_records import DynamicEntry, WorkflowEntry
 from tramontane.store.tenancy import Viewer, Visibility
 from tramontane.values import FrozenDict
 
@@ -42,6 +45,9 @@ class Definitions(Protocol):
     async def workflow_named(self, name: str, namespace: str, viewer: Viewer) -> WorkflowEntry | None: ...
     async def action_named(self, name: str, namespace: str, viewer: Viewer) -> str | None:
         """Give the spec hash of an ad-hoc action in exactly this namespace."""
+
+    async def dynamic_action_named(self, name: str, namespace: str, viewer: Viewer) -> DynamicEntry | None:
+        """Give the class and code of a dynamic action in exactly this namespace."""
 
     async def environment(self, name: str, viewer: Viewer) -> FrozenDict | None: ...
     async def spec(self, spec_hash: str) -> FrozenDict | None: ...
@@ -191,9 +197,16 @@ class Catalog:
                 spec_hash = await self._definitions.action_named(name, namespace, viewer)
                 if spec_hash is not None:
                     return await self._action_spec(spec_hash)
-            installed = self._registry.find(name)
+            installed = await self._dynamic_action(name, key.namespace, viewer) or self._registry.find(name)
             if installed is not None:
                 return installed
+        return None
+
+    async def _dynamic_action(self, name: str, namespace: str, viewer: Viewer) -> CodeAction | None:
+        for place in _namespaces(namespace):
+            entry = await self._definitions.dynamic_action_named(name, place, viewer)
+            if entry is not None:
+                return await asyncio.to_thread(action_of, name, entry)
         return None
 
     async def _action_spec(self, spec_hash: str) -> AdhocActionSpec:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from tramontane.core.state import Micros
 from tramontane.errors import BadRequestError, DefinitionError, NotAllowedError, NotFoundError, Problem
@@ -16,11 +16,17 @@ from tramontane.lang import CheckOptions
 from tramontane.service.caller import Caller
 from tramontane.service.checking import Checker
 from tramontane.service.documents import CheckedWorkflow, Spec
-from tramontane.store.definition_records import ActionRow, EnvironmentRow, WorkbookRow, WorkflowRow
+from tramontane.store.definition_records import (
+    ActionRow,
+    CodeSourceRow,
+    EnvironmentRow,
+    WorkbookRow,
+    WorkflowRow,
+)
 from tramontane.store.definitions import DefinitionChange, Definitions
 from tramontane.store.tenancy import PRIVATE, PUBLIC
 
-R = TypeVar("R", WorkflowRow, WorkbookRow, ActionRow, EnvironmentRow)
+R = TypeVar("R", WorkflowRow, WorkbookRow, ActionRow, EnvironmentRow, CodeSourceRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +232,16 @@ def missing(title: str, identifier: str, namespace: str = "") -> NotFoundError:
     return NotFoundError(f"There is no {title} '{identifier}'{place}.")
 
 
-def require_writable(
-    caller: Caller, row: WorkflowRow | WorkbookRow | ActionRow | EnvironmentRow, title: str
-) -> None:
+class Owned(Protocol):
+    """What belongs to a project."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def project_id(self) -> str: ...
+
+
+def require_writable(caller: Caller, row: Owned, title: str) -> None:
     """Let owners and administrators change a definition; what came with the service only the latter.
 
     Raises:

@@ -16,10 +16,16 @@ from tramontane.results import Result
 from tramontane.service.actions import Actions
 from tramontane.service.caller import Caller
 from tramontane.service.checking import Checker
+from tramontane.service.code import CodeSources, DynamicActions
+from tramontane.service.cron_triggers import CronTriggers
 from tramontane.service.definitions import Workflows
 from tramontane.service.environments import Environments
+from tramontane.service.event_triggers import EventTriggers
+from tramontane.service.members import Members
 from tramontane.service.workbooks import Workbooks
 from tramontane.values import EMPTY, FrozenDict
+
+MaintenanceStatus = Literal["RUNNING", "PAUSING", "PAUSED"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,23 @@ class RunOrder:
     timeout: int | None = None
 
 
+class Maintenance(Protocol):
+    """Pausing the whole service (:class:`tramontane.service.maintenance.Maintenance`)."""
+
+    @property
+    def status(self) -> MaintenanceStatus:
+        """The status that this node has seen last."""
+
+    async def read(self) -> MaintenanceStatus:
+        """Give the status as it is now."""
+
+    async def change(self, wanted: Literal["RUNNING", "PAUSED"]) -> MaintenanceStatus:
+        """Pause the service or let it go on; give the status that it has then."""
+
+    async def running_tasks(self) -> int:
+        """Count the tasks that still run, on all nodes."""
+
+
 class ActionExecutions(Protocol):
     async def run(self, caller: Caller, order: RunOrder) -> ActionExecution | Result:
         """Run an action: its stored execution, or the bare result if nothing is stored."""
@@ -126,6 +149,12 @@ class Services:
     workbooks: Workbooks
     actions: Actions
     environments: Environments
+    members: Members
+    code_sources: CodeSources
+    dynamic_actions: DynamicActions
+    cron_triggers: CronTriggers
+    event_triggers: EventTriggers
+    maintenance: Maintenance
     executions: Executions
     tasks: Tasks
     action_executions: ActionExecutions

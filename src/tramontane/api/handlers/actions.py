@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from tramontane.api.action_list import action_page, installed_data, stored_data
+from tramontane.api.action_list import action_page, dynamic_data, installed_data, stored_data
 from tramontane.api.context import Api
 from tramontane.api.definitions import action_data
 from tramontane.api.encoding import answer, definition_answer, no_content
@@ -14,8 +14,9 @@ from tramontane.api.handlers import uploads
 from tramontane.api.request import Request
 from tramontane.api.values_in import is_uuid
 from tramontane.errors import NotFoundError
+from tramontane.store.reads.fields import Resource
 from tramontane.store.reads.objects import Row, not_found, read_by_id, read_by_name
-from tramontane.store.reads.resources import ACTIONS
+from tramontane.store.reads.resources import ACTIONS, CODE_ACTIONS
 
 _RESOURCE: Final = "actions"
 
@@ -25,13 +26,17 @@ async def list_actions(api: Api, request: Request) -> Response:
 
 
 async def show_action(api: Api, request: Request) -> Response:
-    """Show an action by name (in its namespace, then in the default one) or by id."""
+    """Show an action: an ad-hoc one by name (in its namespace, then in the default one) or id, a dynamic or
+    an installed one by name."""
     given = request.allow_parameters("namespace", "fields")
     identifier = request.arguments["identifier"]
     namespace = request.arguments.get("namespace", given.get("namespace", ""))
     row = await _stored(api, request, identifier, namespace)
     if row is not None:
         return answer(stored_data(row))
+    code = await _named(api, request, CODE_ACTIONS, identifier, namespace)
+    if code is not None:
+        return answer(await dynamic_data(api, code))
     installed = api.services.registry.find(identifier)
     if installed is None:
         raise not_found(ACTIONS, identifier, namespace)
@@ -39,16 +44,23 @@ async def show_action(api: Api, request: Request) -> Response:
 
 
 async def _stored(api: Api, request: Request, identifier: str, namespace: str) -> Row | None:
-    for place in dict.fromkeys((namespace, "")):
-        try:
-            return await read_by_name(api.reader, ACTIONS, ACTIONS.fields, identifier, place, request.caller)
-        except NotFoundError:
-            continue
+    found = await _named(api, request, ACTIONS, identifier, namespace)
+    if found is not None:
+        return found
     if is_uuid(identifier):
         try:
             return await read_by_id(api.reader, ACTIONS, ACTIONS.fields, identifier, request.caller)
         except NotFoundError:
             return None
+    return None
+
+
+async def _named(api: Api, request: Request, resource: Resource, name: str, namespace: str) -> Row | None:
+    for place in dict.fromkeys((namespace, "")):
+        try:
+            return await read_by_name(api.reader, resource, resource.fields, name, place, request.caller)
+        except NotFoundError:
+            continue
     return None
 
 

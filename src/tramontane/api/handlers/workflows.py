@@ -6,18 +6,13 @@ from typing import Final
 
 from starlette.responses import Response
 
-from tramontane.api.collections import chosen_fields, encoded, list_objects
+from tramontane.api.collections import chosen_fields, encoded, find_either, list_objects
 from tramontane.api.context import Api
 from tramontane.api.definitions import workflow_data
 from tramontane.api.encoding import answer, definition_answer, no_content
 from tramontane.api.handlers import uploads
 from tramontane.api.kinds import WORKFLOW_LIST
 from tramontane.api.request import Request
-from tramontane.api.values_in import is_uuid
-from tramontane.errors import NotFoundError
-from tramontane.store.reads.fields import Field
-from tramontane.store.reads.objects import Row, read_by_id, read_by_name
-from tramontane.store.reads.resources import WORKFLOWS
 
 _RESOURCE: Final = "workflows"
 
@@ -29,20 +24,8 @@ async def list_workflows(api: Api, request: Request) -> Response:
 async def show_workflow(api: Api, request: Request) -> Response:
     given = request.allow_parameters("namespace", "fields")
     fields, _ = chosen_fields(WORKFLOW_LIST, given.get("fields"))
-    row = await _find(api, request, fields, request.arguments["identifier"], given.get("namespace", ""))
+    row = await find_either(api, request, WORKFLOW_LIST, fields, given.get("namespace", ""))
     return answer(encoded(fields, row))
-
-
-async def _find(
-    api: Api, request: Request, fields: tuple[Field, ...], identifier: str, namespace: str
-) -> Row:
-    """Find a workflow by its id, in whatever namespace, or by its name in exactly this one."""
-    if is_uuid(identifier):
-        try:
-            return await read_by_id(api.reader, WORKFLOWS, fields, identifier, request.caller)
-        except NotFoundError:
-            pass
-    return await read_by_name(api.reader, WORKFLOWS, fields, identifier, namespace, request.caller)
 
 
 async def create_workflows(api: Api, request: Request) -> Response:

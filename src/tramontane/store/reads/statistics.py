@@ -1,0 +1,132 @@
+"""Counts of items, and the errors of a tree that nothing has handled (large users, L2 and L4).
+
+Only what failed is looked at: from an execution down through its tasks in ERROR without a handler to
+what they called. Three statements, whatever the size of the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import CTE, Select, and_, bindparam, func, or_, select, union_all
+
+from tramontane.states import COMPLETED, ERROR
+from tramontane.store.reads.objects import Reader, Row
+from tramontane.store.schema import action_executions, executions, subworkflows, tasks
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTree:
+    """Rows of what failed, in order of creation.
+
+    ``executions``: id, calling task's id, name, state, state_info. ``tasks``: execution's id, id, name,
+    state_info, number of items (None: no with-items). ``actions``: task's id, id, name, input and output
+    (JSON texts), index.
+    """
+
+    executions: Sequence[Row]
+    tasks: Sequence[Row]
+    actions: Sequence[Row]
+
+
+async def read_errors(reader: Reader, execution_id: str) -> FailedTree:
+    parameters = {"start": execution_id}
+    return FailedTree(
+        await reader.fetch(_FAILED_EXECUTIONS, parameters),
+        await reader.fetch(_FAILED_TASKS, parameters),
+        await reader.fetch(_FAILED_ACTIONS, parameters),
+    )
+
+
+_UNHANDLED: Final = and_(tasks.c.state == ERROR, tasks.c.error_handled.is_(False))
+
+
+def _tree() -> CTE:
+    """Ids of an execution and of all that failed below it by tasks whose errors were not handled."""
+    tree = select(executions.c.id).where(executions.c.id == bindparam("start")).cte("failed", recursive=True)
+    child = executions.alias("child")
+    below = (
+        select(child.c.id)
+        .select_from(tree.join(child, child.c.parent_id == tree.c.id))
+        .join(tasks, and_(tasks.c.id == child.c.parent_task_id, _UNHANDLED))
+        .where(child.c.state == ERROR)
+    )
+    return tree.union_all(below)
+
+
+def _executions() -> Select[Any]:
+    tree = _tree()
+    return (
+        select(
+            executions.c.id,
+            executions.c.parent_task_id,
+            executions.c.workflow_name,
+            executions.c.state,
+            executions.c.state_info,
+        )
+        .select_from(tree.join(executions, executions.c.id == tree.c.id))
+        .order_by(executions.c.index, executions.c.created_at, executions.c.id)
+    )
+
+
+def _tasks() -> Select[Any]:
+    tree = _tree()
+    return (
+        select(tasks.c.execution_id, tasks.c.id, tasks.c.name, tasks.c.state_info, tasks.c.item_count)
+        .select_from(tree.join(tasks, and_(tasks.c.execution_id == tree.c.id, _UNHANDLED)))
+        .order_by(tasks.c.seq, tasks.c.id)
+    )
+
+
+def _actions() -> Select[Any]:
+    tree, actions = _tree(), action_executions
+    return (
+        select(
+            actions.c.task_id,
+            actions.c.id,
+            actions.c.name,
+            actions.c.input,
+            actions.c.output,
+            actions.c.index,
+        )
+        .select_from(tree.join(tasks, and_(tasks.c.execution_id == tree.c.id, _UNHANDLED)))
+        .join(actions, and_(actions.c.task_id == tasks.c.id, actions.c.state == ERROR))
+        .order_by(actions.c.index, actions.c.seq, actions.c.id)
+    )
+
+
+_FAILED_EXECUTIONS: Final = _executions()
+_FAILED_TASKS: Final = _tasks()
+_FAILED_ACTIONS: Final = _actions()
+
+
+async def count_items(reader: Reader, execution_id: str, task_id: str) -> Mapping[str, int]:
+    """Count the items of a task that have begun, by state.
+
+    Of an item that was run several times the run that counts is the accepted one, or the one that is
+    under way now.
+    """
+    rows = await reader.fetch(_ITEMS, {"execution_id": execution_id, "task_id": task_id})
+    return {row[0]: row[1] for row in rows}
+
+
+def _items() -> Select[Any]:
+    children = []
+    for table in (action_executions, subworkflows):
+        under_way = and_(table.c.generation == tasks.c.generation, table.c.state.not_in(COMPLETED))
+        children.append(
+            select(table.c.state)
+            .select_from(tasks.join(table, table.c.task_id == tasks.c.id))
+            .where(
+                tasks.c.id == bindparam("task_id"),
+                table.c.execution_id == bindparam("execution_id"),
+                or_(table.c.accepted.is_(True), under_way),
+            )
+        )
+    found = union_all(*children).subquery()
+    return select(found.c.state, func.count()).group_by(found.c.state)
+
+
+_ITEMS: Final = _items()
