@@ -489,3 +489,24 @@ def test_a_trigger_that_an_end_threw_away_does_not_hold_the_join_up() -> None:
     run.world.settle()
     run.report("b")
     assert (run.state, run.task("j").state) == ("SUCCESS", "SUCCESS")
+
+
+@pytest.mark.parametrize("kind", ["all", "3"])
+def test_a_late_trigger_does_not_fail_a_failed_join_again(kind: str) -> None:
+    run = play(
+        filled(
+            """
+            wf:
+              tasks:
+                a: {action: std.fail, on-success: j, on-error: noop}
+                b: {on-success: j}
+                c: {action: job, on-success: j}
+                j: {join: @, on-error: h}
+                h: {}
+            """,
+            kind,
+        ),
+        script={"c": gives(after=1)},
+    )
+    assert (run.state, len(run.tasks("h"))) == ("SUCCESS", 1)
+    assert run.task("j").state_info == "Failed by tasks: ['a']"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from tramontane.core.completion import complete_task
+from tramontane.core.completion import complete_task, with_entry
 from tramontane.core.draft import Draft
 from tramontane.core.joins_state import needed
 from tramontane.core.starting import start_task
@@ -40,7 +40,9 @@ def evaluate_join(draft: Draft, join_id: str) -> None:
     elif len(failed) > len(induced) - wanted:
         shown = failed if draft.spec.tasks[join.name].join == "all" else []
         join = _set_causes(draft, join, running, shown)
-        complete_task(draft, join, ERROR, failed_by(each.name for each in failed))
+        names = FrozenList([each.name for each in failed])
+        join = draft.update_task(join, runtime_context=with_entry(join, "failed_by", names))
+        complete_task(draft, join, ERROR, failed_by(names))
 
 
 def _set_causes(draft: Draft, join: Task, running: list[Induced], shown: list[Induced]) -> Task:

@@ -66,15 +66,16 @@ def trigger(draft: Draft, name: str, source: Task, event: str) -> str:
         # In an execution that ended once, triggers may have been thrown away: hits tell nothing there.
         if join.hits >= needed(draft, name) or draft.execution.run > 0:
             draft.later("join", join.id)
-    elif join.is_completed and (_never_started(join) or _was_counted(draft, join, source)):
+    elif join.is_completed and (_was_failed_by(join, source) or _was_counted(draft, join, source)):
         draft.later("join", new_round(draft, join).id)
     elif not _was_counted(draft, join, source):
         _note_late_arrival(draft, join, source, event)
     return join.id
 
 
-def _never_started(join: Task) -> bool:
-    return join.state == ERROR and join.started_at is None
+def _was_failed_by(join: Task, source: Task) -> bool:
+    """Tell whether the join failed because ``source`` didn't trigger it; now, after a re-run, it does."""
+    return join.state == ERROR and source.name in join.runtime_context.get("failed_by", ())
 
 
 def _was_counted(draft: Draft, join: Task, source: Task) -> bool:
