@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from tramontane.core import operations, reports, workflow
+from tramontane.core import fork, operations, reports, workflow
 from tramontane.core.children import complete_action
 from tramontane.core.creation import create_execution
 from tramontane.core.decision import Decision, Env, Needs, StartRequest
@@ -59,7 +59,10 @@ def create(request: StartRequest, env: Env) -> Decision | Needs:
         execution = create_execution(request, env)
         state = ExecutionState(execution, execution.params.get("env", EMPTY))
         draft = Draft(request.workflow.spec, state, env)
-        operations.begin(draft)
+        if request.fork is None:
+            operations.begin(draft)
+        else:
+            fork.begin(draft, request.fork)
         _settle(draft)
         return draft.decision()
     except NeedsData as missing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tramontane.core.commands import AnyCommand
 from tramontane.core.context import Context
@@ -12,6 +12,9 @@ from tramontane.core.state import ActionExecution, Execution, Micros, PastRun, S
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.results import Result
 from tramontane.values import FrozenDict
+
+if TYPE_CHECKING:
+    from tramontane.core.fork import ForkPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,10 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """A start as the caller asked for it; ``params`` may hold ``env``, ``task_name``, ``evaluate_env`` …"""
+    """A start as the caller asked for it; ``params`` may hold ``env``, ``task_name``, ``evaluate_env`` …
+
+    With ``fork`` it begins where the plan says (:mod:`tramontane.core.fork`).
+    """
 
     execution_id: str
     project_id: str
@@ -150,3 +156,4 @@ class StartRequest:
     params: Any
     description: str | None = ""
     security: Any = None
+    fork: ForkPlan | None = None

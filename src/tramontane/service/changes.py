@@ -123,7 +123,8 @@ class Changes:
                 self.drop_timer(task_id, kind)
             case StartSubWorkflow(execution=child):
                 self._children[child.id] = child
-                self._post(child.id, child.root_id, Started(), is_new=True)
+                if not child.is_completed:  # a fork's sub-workflow has done its work elsewhere
+                    self._post(child.id, child.root_id, Started(), is_new=True)
             case Send(execution_id=target, root_id=root_id, event=event):
                 self._post(target, root_id, event, is_new=target in self._children)
             case Continue():
