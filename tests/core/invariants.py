@@ -31,6 +31,8 @@ def check_turn(world: World, before: Before, decision: Decision) -> None:
 def _check_ends(before: Before, decision: Decision) -> None:
     """A final execution stays as it is, except by a re-run or a skip."""
     old, new = before.execution, decision.execution
+    if old is new:  # nothing changed, or the decision that started it
+        return
     if old.is_completed and new.run == old.run:
         assert (new.state, new.state_info, new.output) == (old.state, old.state_info, old.output)
         created = [task.name for task in decision.tasks.values() if before.tasks.get(task.id) is None]
@@ -61,11 +63,13 @@ def _check_children(state: ExecutionState, task: Task) -> None:
         if child is not None and (child.accepted or not child.is_completed)
     )
     assert all(count == 1 for count in starts.values()), f"{task.name} started twice: {starts}"
-    if task.concurrency and task.run == 0:  # re-runs inside sub-workflows take no slots
+    if task.concurrency:
         running = [
             child
             for child in children
             if child is not None and not child.is_completed and child.generation == task.generation
+            # A re-run inside a sub-workflow waits for no slot.
+            if getattr(child, "run", 0) == 0
         ]
         assert len(running) <= task.concurrency
 

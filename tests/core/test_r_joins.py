@@ -510,3 +510,12 @@ def test_a_late_trigger_does_not_fail_a_failed_join_again(kind: str) -> None:
     )
     assert (run.state, len(run.tasks("h"))) == ("SUCCESS", 1)
     assert run.task("j").state_info == "Failed by tasks: ['a']"
+
+
+def test_a_late_task_that_names_the_join_twice_does_not_run_it_again() -> None:
+    run = play(
+        "wf: {tasks: {a: {on-success: j}, b: {action: job, on-success: j, on-complete: j}, "
+        "j: {join: one, on-success: k}, k: {}}}",
+        script={"b": gives(after=1)},
+    )
+    assert (run.state, len(run.actions("j")), len(run.tasks("k"))) == ("SUCCESS", 1, 1)

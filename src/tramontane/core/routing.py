@@ -110,15 +110,13 @@ def _frozen(items: list[Any]) -> list[Any]:
 
 def _create_all(draft: Draft, task: Task, commands: list[NextCommand]) -> list[str]:
     plain = [each for each in commands if draft.spec.tasks[each.name].join is None]
-    joins = sorted(
-        (each for each in commands if draft.spec.tasks[each.name].join is not None),
-        key=lambda each: each.name,
-    )
+    # Naming a join twice triggers it once; of two clauses the last one counts.
+    joins = {each.name: each.event for each in commands if draft.spec.tasks[each.name].join is not None}
     created = [
         create_task(draft, each.name, (Cause(task.id, task.run),), _triggered_by(task, each.event)).id
         for each in plain
     ]
-    return created + [joins_state.trigger(draft, each.name, task, each.event) for each in joins]
+    return created + [joins_state.trigger(draft, name, task, joins[name]) for name in sorted(joins)]
 
 
 def _triggered_by(task: Task, event: str) -> FrozenDict:
