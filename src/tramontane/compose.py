@@ -30,6 +30,7 @@ from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.node import Node
 from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
+from tramontane.runtime.wakeups import Wakeups
 from tramontane.runtime.watch import CatalogWatch
 from tramontane.service.action_executions import ActionExecutionUseCases
 from tramontane.service.actions import Actions
@@ -43,6 +44,7 @@ from tramontane.service.engine import Engine, EngineLimits
 from tramontane.service.environments import Environments
 from tramontane.service.event_triggers import EventTriggers
 from tramontane.service.executions import ExecutionUseCases
+from tramontane.service.forks import ForkUseCases
 from tramontane.service.ids import SortableIds
 from tramontane.service.lookups import StoredRecords
 from tramontane.service.maintenance import Maintenance
@@ -202,7 +204,19 @@ def _wire(
     work = NodeWork(engine, alone, Jobs(database), Work(database), Nodes(database))
     executor.connect(work)
     timers.connect(work)
-    around = Surroundings(definitions, checker, engine.now, new_id, catalog.forget)
+    inbox = InboxPoll(work)
+    watch = CatalogWatch(catalog.refresh)
+    wakeups = Wakeups(
+        database.dialect.say,
+        {"inbox": inbox.wake, "jobs": executor.look, "catalog": watch.loop.wake},
+    )
+    database.dialect.listen(wakeups.hear)
+
+    def definitions_changed() -> None:
+        catalog.forget()
+        wakeups.tell("catalog")
+
+    around = Surroundings(definitions, checker, engine.now, new_id, definitions_changed)
     maintenance = Maintenance(engine, MaintenanceStore(database), exclusive=exclusive)
     trusts = NoTrusts()
     services = Services(
@@ -219,6 +233,7 @@ def _wire(
         event_triggers=EventTriggers(around, catalog, trusts),
         maintenance=maintenance,
         executions=ExecutionUseCases(engine, catalog, store, records),
+        forks=ForkUseCases(engine, catalog, store, records),
         tasks=TaskUseCases(engine, records),
         action_executions=alone,
     )
@@ -228,8 +243,8 @@ def _wire(
         work=work,
         executor=executor,
         timers=timers,
-        inbox=InboxPoll(work),
-        watch=CatalogWatch(catalog.refresh),
+        inbox=inbox,
+        watch=watch,
         maintenance=MaintenanceWatch(maintenance),
         heartbeat=Heartbeat(
             work,
@@ -241,6 +256,7 @@ def _wire(
         ),
         reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive),
         targets=TargetWatch(work, pools=pools),
+        wakeups=wakeups,
         grace_seconds=settings.shutdown_grace_seconds,
     )
     return OpenNode(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -106,6 +106,7 @@ class Executor:
         self._running: dict[str, _Running] = {}
         self._backlog = True  # there may be unclaimed jobs: newer ones have to queue behind them
         self._news = False  # unclaimed jobs were written since the last claim began
+        self._tell_others: Callable[[], None] = _nobody
         self._accepting = False
         self._work: NodeWork | None = None
         self.claiming = Loop("executor", self._claim, poll_seconds)
@@ -174,6 +175,15 @@ class Executor:
         self._running[job.action_id] = _Running(job, task)
 
     def wake(self) -> None:
+        self.look()
+        self._tell_others()
+
+    def on_unclaimed(self, tell: Callable[[], None]) -> None:
+        """Call ``tell`` when this node wrote jobs that it hasn't claimed itself."""
+        self._tell_others = tell
+
+    def look(self) -> None:
+        """There may be unclaimed jobs: claim some, now or when a slot is free."""
         self._backlog = self._news = True
         if self._free:
             self.claiming.wake()
@@ -284,6 +294,10 @@ class Executor:
             if each is not None and each.job.attempt == attempt:
                 log.warning("claim lost, action broken off action_id=%s attempt=%d", action_id, attempt)
                 self._interrupt(each)
+
+
+def _nobody() -> None:
+    """Who is told of unclaimed jobs where there are no others."""
 
 
 def _title(name: str) -> str:

@@ -16,6 +16,7 @@ from tramontane.runtime.inbox import InboxPoll
 from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
+from tramontane.runtime.wakeups import Wakeups
 from tramontane.runtime.watch import CatalogWatch
 from tramontane.service.committer import Committer
 from tramontane.service.engine import Engine
@@ -45,6 +46,7 @@ class Node:
     heartbeat: Heartbeat
     reaper: Reaper
     targets: TargetWatch
+    wakeups: Wakeups
     grace_seconds: float
 
     async def start(self) -> None:
@@ -56,16 +58,24 @@ class Node:
         await self.maintenance.start()
         await self.executor.start()
         await self.timers.start()
-        self.engine.on_stray(self.inbox.wake)
+        self.engine.on_stray(self._wake_for_rows)
+        self.executor.on_unclaimed(lambda: self.wakeups.tell("jobs"))
+        await self.wakeups.start()
         await self.inbox.start()
         await self.targets.start()
         log.info("node started node_id=%s", self.work.node_id)
+
+    def _wake_for_rows(self) -> None:
+        """This node wrote inbox rows for executions that aren't in its memory."""
+        self.inbox.wake()
+        self.wakeups.tell("inbox")
 
     async def stop(self) -> None:
         """Stop everything. What is cut short is carried on by others, or by the next start."""
         self.engine.refuse()
         await self.targets.stop()
         await self.inbox.stop()
+        await self.wakeups.stop()
         await self.timers.stop()
         await self.reaper.stop()
         await self.maintenance.stop()
