@@ -45,6 +45,7 @@ from tramontane.service.environments import Environments
 from tramontane.service.event_triggers import EventTriggers
 from tramontane.service.executions import ExecutionUseCases
 from tramontane.service.forks import ForkUseCases
+from tramontane.service.forks import ForkUseCases
 from tramontane.service.ids import SortableIds
 from tramontane.service.lookups import StoredRecords
 from tramontane.service.maintenance import Maintenance
@@ -233,6 +234,7 @@ def _wire(
         event_triggers=EventTriggers(around, catalog, trusts),
         maintenance=maintenance,
         executions=ExecutionUseCases(engine, catalog, store, records),
+        forks=ForkUseCases(engine, catalog, store, records),
         forks=ForkUseCases(engine, catalog, store, records),
         tasks=TaskUseCases(engine, records),
         action_executions=alone,

@@ -101,6 +101,7 @@ class Library:
                 event_triggers=EventTriggers(around, self.catalog, self.trusts),
                 maintenance=Maintenance(nothing, MaintenanceStore(self.database), exclusive=True),
                 executions=nothing,
+                forks=nothing,
                 tasks=nothing,
                 action_executions=nothing,
             ),

@@ -9,7 +9,7 @@ import pytest
 from tests.core.lab import FAKES, REGISTRY, document
 
 from tramontane.core.decide import create
-from tramontane.core.decision import StartRequest
+from tramontane.core.decision import Decision, Key, StartRequest
 from tramontane.core.fork import ForkPlan, ForkSource, plan_fork
 from tramontane.core.memory import ExecutionState
 from tramontane.errors import BadRequestError, IllegalStateError, NotFoundError, TramontaneError
@@ -57,6 +57,15 @@ def plan(run: Run, *tasks: str, text: str | None = None) -> ForkPlan:
     return plan_fork(source_of(run), found.spec, tasks)
 
 
+def decided(world: World, request: StartRequest) -> Decision:
+    known: dict[Key, Any] = {}
+    while True:
+        decision = create(request, world.env(known))
+        if isinstance(decision, Decision):
+            return decision
+        known.update((key, world.library.answer(key)) for key in decision.keys)
+
+
 def fork(
     run: Run,
     *tasks: str,
@@ -81,11 +90,7 @@ def fork(
         params=run.execution.params if params is None else freeze(params),
         fork=planned,
     )
-    known: dict[Any, Any] = {}
-    decision = create(request, world.env(known))
-    while not hasattr(decision, "execution"):
-        known |= {key: world.library.answer(key) for key in decision.keys}
-        decision = create(request, world.env(known))
+    decision = decided(world, request)
     new = decision.execution
     world.specs[new.id] = found.spec
     world.states[new.id] = ExecutionState(new, new.params.get("env", EMPTY))

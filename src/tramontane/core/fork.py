@@ -424,7 +424,8 @@ def _wait_anew(draft: Draft, name: str, triggers: Sequence[tuple[str, str | None
     """Put a join back to where the reused tasks have brought it (it may be a plain task by now)."""
     if draft.spec.tasks[name].join is not None:
         join = joins_state.new_task(draft, name, (), EMPTY)
-        draft.put_task(replace(join, hits=len(triggers)))
+        # Which triggers are still to come can't be told beforehand: each is looked at.
+        draft.put_task(replace(join, hits=joins_state.needed(draft, name)))
         draft.later("join", join.id)
         return
     for task_id, _ in triggers:

@@ -16,6 +16,7 @@ from tramontane.core.events import (
     StopAsked,
     to_data,
 )
+from tramontane.core.fork import FORKED_AT, SOURCE
 from tramontane.core.state import Execution
 from tramontane.errors import BadRequestError, ConflictError, NotAllowedError, NotFoundError
 from tramontane.service.cache import Guard
@@ -28,7 +29,7 @@ from tramontane.states import ERROR, IDLE, PAUSED
 from tramontane.store.records import InboxRow
 from tramontane.values import EMPTY, FrozenDict, deep_merge
 
-_GIVEN_BY_PARENT = ("root_execution_id", "task_execution_id", "index")
+_OF_ITS_PLACE = ("root_execution_id", "task_execution_id", "index", SOURCE, FORKED_AT)
 _LOOK_AGAIN = 1.0
 """Seconds after which a waiting caller's execution is looked up: it may end on another node."""
 
@@ -63,7 +64,7 @@ class ExecutionUseCases:
             project_id=caller.project_id,
             workflow=await self._workflow(caller, order, source),
             input=_inherited(None if source is None else source.input, order.input),
-            params=_inherited(None if source is None else _own_params(source), order.params),
+            params=_inherited(None if source is None else own_params(source), order.params),
             description=_description(order, source),
             security=caller.security,
         )
@@ -216,9 +217,9 @@ def _inherited(source: Any, own: FrozenDict | None) -> FrozenDict:
     return source if own is None else deep_merge(source, own)
 
 
-def _own_params(source: Execution) -> FrozenDict:
-    """The params of a source without what only its place in a tree gave it."""
-    return FrozenDict({name: value for name, value in source.params.items() if name not in _GIVEN_BY_PARENT})
+def own_params(source: Execution) -> FrozenDict:
+    """The params of a source without what only its place in a tree, or its own source, gave it."""
+    return FrozenDict({name: value for name, value in source.params.items() if name not in _OF_ITS_PLACE})
 
 
 def _description(order: StartOrder, source: Execution | None) -> str | None:

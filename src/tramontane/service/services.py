@@ -7,11 +7,12 @@ their commit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from tramontane.actions.registry import Registry
-from tramontane.core.state import ActionExecution, Execution, Json
+from tramontane.core.state import ActionExecution, Execution, Json, Task
 from tramontane.results import Result
 from tramontane.service.actions import Actions
 from tramontane.service.caller import Caller
@@ -81,6 +82,46 @@ class Executions(Protocol):
 
     async def wait(self, execution_id: str, seconds: float) -> None:
         """Return when the execution is completed, or when the time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForkOrder:
+    """A fork as asked for: at ``tasks`` (names or ids), under the definition ``workflow`` (an id, or a name
+    in ``namespace``; None: exactly the one that the source ran).
+
+    ``input`` is laid over the source's input, ``env`` over its environment.
+    """
+
+    tasks: Sequence[str]
+    workflow: str | None = None
+    namespace: str | None = None
+    input: FrozenDict = EMPTY
+    env: FrozenDict = EMPTY
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForkPreview:
+    """What a fork would do. ``new`` names tasks that run first because only the new definition has them,
+    ``changed`` tasks that are taken over although they are defined differently now."""
+
+    source_id: str
+    workflow_id: str | None
+    workflow_name: str
+    is_same_definition: bool
+    reused: Sequence[Task]
+    again: Sequence[tuple[Task, str]]  # with a reason: asked, unfinished or follows
+    new: Sequence[str]
+    changed: Sequence[str]
+    warnings: Sequence[str]
+
+
+class Forks(Protocol):
+    async def preview(self, caller: Caller, execution_id: str, order: ForkOrder) -> ForkPreview:
+        """Tell what a fork would take over and run again; nothing is started."""
+
+    async def fork(self, caller: Caller, execution_id: str, order: ForkOrder) -> Execution:
+        """Start a new execution that takes over what an ended one has done before some tasks."""
 
 
 class Tasks(Protocol):
@@ -156,5 +197,6 @@ class Services:
     event_triggers: EventTriggers
     maintenance: Maintenance
     executions: Executions
+    forks: Forks
     tasks: Tasks
     action_executions: ActionExecutions
