@@ -45,7 +45,6 @@ from tramontane.service.environments import Environments
 from tramontane.service.event_triggers import EventTriggers
 from tramontane.service.executions import ExecutionUseCases
 from tramontane.service.forks import ForkUseCases
-from tramontane.service.forks import ForkUseCases
 from tramontane.service.ids import SortableIds
 from tramontane.service.lookups import StoredRecords
 from tramontane.service.maintenance import Maintenance
@@ -124,7 +123,7 @@ async def open_node(
     async with AsyncExitStack() as stack:
         database = await open_database(settings.database)
         stack.push_async_callback(database.close)
-        registry = _registry(settings)
+        registry = action_registry(settings)
         stack.push_async_callback(registry.close)
         checker = Checker()
         stack.push_async_callback(checker.close)
@@ -135,7 +134,8 @@ async def open_node(
         yield node
 
 
-def _registry(settings: Settings) -> Registry:
+def action_registry(settings: Settings) -> Registry:
+    """Give the actions that a process of these settings runs."""
     http = HttpSettings(
         default_timeout=settings.http_timeout_seconds,
         max_response_bytes=settings.http_max_response_bytes,
@@ -234,7 +234,6 @@ def _wire(
         event_triggers=EventTriggers(around, catalog, trusts),
         maintenance=maintenance,
         executions=ExecutionUseCases(engine, catalog, store, records),
-        forks=ForkUseCases(engine, catalog, store, records),
         forks=ForkUseCases(engine, catalog, store, records),
         tasks=TaskUseCases(engine, records),
         action_executions=alone,
