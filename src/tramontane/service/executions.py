@@ -23,6 +23,7 @@ from tramontane.service.cache import Guard
 from tramontane.service.caller import Caller, may_see
 from tramontane.service.catalog import Catalog
 from tramontane.service.engine import Engine
+from tramontane.service.idempotency import execution_id_of, require_same_start
 from tramontane.service.ports import ExecutionStore, RecordStore
 from tramontane.service.services import ExecutionChange, Started, StartOrder
 from tramontane.states import ERROR, IDLE, PAUSED
@@ -46,21 +47,25 @@ class ExecutionUseCases:
     # -- start ----------------------------------------------------------------------------
 
     async def start(self, caller: Caller, order: StartOrder) -> Started:
-        """Start a workflow; an id that is used already gives the execution that has it.
+        """Start a workflow; an id or a key that is used already gives the execution that has it.
 
         Raises:
             NotFoundError: no such workflow, no such source.
-            ConflictError: the id belongs to an execution that the caller can't see.
+            ConflictError: the id belongs to an execution that the caller can't see, the key to
+                another start.
             BadRequestError: the start is refused; there is no execution.
             UnavailableError: nothing was accepted.
         """
-        if order.execution_id:
-            existing = await self._of_this_id(caller, order.execution_id)
+        chosen = order.execution_id
+        if order.key is not None:
+            chosen = execution_id_of(caller.project_id, order.key)
+        if chosen:
+            existing = await self._started_before(caller, order, chosen)
             if existing is not None:
                 return Started(existing, is_new=False)
         source = None if order.source_id is None else await self._visible(caller, order.source_id)
         request = StartRequest(
-            execution_id=order.execution_id or self._engine.new_id(),
+            execution_id=chosen or self._engine.new_id(),
             project_id=caller.project_id,
             workflow=await self._workflow(caller, order, source),
             input=_inherited(None if source is None else source.input, order.input),
@@ -71,15 +76,20 @@ class ExecutionUseCases:
         try:
             return Started(await self._engine.start(request))
         except ConflictError:
-            existing = await self._of_this_id(caller, request.execution_id)
+            existing = await self._started_before(caller, order, request.execution_id)
             if existing is None:
                 raise
             return Started(existing, is_new=False)
 
-    async def _of_this_id(self, caller: Caller, execution_id: str) -> Execution | None:
+    async def _started_before(
+        self, caller: Caller, order: StartOrder, execution_id: str
+    ) -> Execution | None:
         existing = await self._records.execution(execution_id)
-        if existing is not None and not may_see(caller, existing.project_id):
-            raise ConflictError(f"The id of the execution is used already [id={execution_id}]")
+        if existing is not None:
+            if not may_see(caller, existing.project_id):
+                raise ConflictError(f"The id of the execution is used already [id={execution_id}]")
+            if order.key is not None:
+                require_same_start(order, existing)
         return existing
 
     async def _workflow(self, caller: Caller, order: StartOrder, source: Execution | None) -> FoundWorkflow:

@@ -34,7 +34,8 @@ class StartOrder:
     """A start as asked for over the API (REST endpoints, section 7, "start").
 
     ``workflow`` is an id or a name, in ``namespace`` (None: not given); without one it is the source's.
-    ``input`` and ``params`` None: not given. ``execution_id``: the caller's own choice, never empty.
+    ``input`` and ``params`` None: not given. ``execution_id``: the caller's own choice, never empty; or
+    ``key``: starts of one project with the same key are one start.
     """
 
     workflow: str | None
@@ -44,6 +45,7 @@ class StartOrder:
     description: str | None = ""
     execution_id: str | None = None
     source_id: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class ExecutionChange:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """``is_new`` is false when an execution with the chosen id existed: nothing was started then."""
+    """``is_new`` is false when an execution with the chosen id or key existed: nothing was started then."""
 
     execution: Execution
     is_new: bool = True
@@ -72,7 +74,7 @@ class Started:
 
 class Executions(Protocol):
     async def start(self, caller: Caller, order: StartOrder) -> Started:
-        """Start a workflow; or find the execution that has the chosen id already."""
+        """Start a workflow; or find the execution that has the chosen id or key already."""
 
     async def change(self, caller: Caller, execution_id: str, change: ExecutionChange) -> Execution:
         """Change state, description or environment; give the execution as it is afterwards."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Mapping
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -72,6 +74,8 @@ _STATES: Final = ("RUNNING", "PAUSED", "SUCCESS", "ERROR", "CANCELLED")
 _WITHOUT_GLOBALS: Final = tuple(item for item in EXECUTIONS.fields if item.name != "published_global")
 _WITH_REASON: Final = (*EXECUTIONS.fields, PARKED)
 _STATE: Final = (EXECUTIONS.by_name["state"],)
+_LONGEST_KEY: Final = 255
+_KEY: Final = re.compile(rf"[ -~]{{1,{_LONGEST_KEY}}}")
 
 
 async def list_executions(api: Api, request: Request) -> Response:
@@ -115,7 +119,10 @@ def _seconds(api: Api, given: str | None) -> float:
 
 
 async def start_execution(api: Api, request: Request) -> Response:
-    """Start a workflow; with ``wait`` the answer comes when it is completed, or after those seconds."""
+    """Start a workflow; with ``wait`` the answer comes when it is completed, or after those seconds.
+
+    What was started before under the same id or ``Idempotency-Key`` is shown as it is now.
+    """
     given = request.allow_parameters("wait")
     seconds = _seconds(api, given.get("wait"))
     body = checked(read_object(request.headers, await request.body()), _START)
@@ -134,16 +141,30 @@ async def start_execution(api: Api, request: Request) -> Response:
         description=body.get("description", ""),
         execution_id=body.get("id") or None,
         source_id=source,
+        key=_key(request, body),
     )
     started = await api.services.executions.start(request.caller, order)
-    if not started.is_new:
-        row = await read_by_id(api.reader, EXECUTIONS, _WITHOUT_GLOBALS, started.execution.id, request.caller)
-        return answer(encoded(_WITHOUT_GLOBALS, row), 201)
-    if seconds:
+    if started.is_new and not seconds:
+        return answer(started_data(started.execution), 201)
+    if seconds and (started.is_new or started.execution.state not in COMPLETED):
         await api.services.executions.wait(started.execution.id, seconds)
-        row = await read_by_id(api.reader, EXECUTIONS, _WITHOUT_GLOBALS, started.execution.id, request.caller)
-        return answer(encoded(_WITHOUT_GLOBALS, row), 201)
-    return answer(started_data(started.execution), 201)
+    row = await read_by_id(api.reader, EXECUTIONS, _WITHOUT_GLOBALS, started.execution.id, request.caller)
+    return answer(encoded(_WITHOUT_GLOBALS, row), 201)
+
+
+def _key(request: Request, body: Mapping[str, Any]) -> str | None:
+    """The key under which the start happens at most once."""
+    given = request.headers.get("idempotency-key")
+    if given is None:
+        return None
+    key = given.strip()
+    if not _KEY.fullmatch(key):
+        raise BadRequestError(
+            f"The header Idempotency-Key must hold 1 to {_LONGEST_KEY} characters of visible ASCII."
+        )
+    if body.get("id"):
+        raise BadRequestError("Give the execution an 'id' or the header Idempotency-Key, not both.")
+    return key
 
 
 async def change_execution(api: Api, request: Request) -> Response:
