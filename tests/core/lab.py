@@ -18,7 +18,7 @@ from tests.core.texts import document, filled
 from tramontane.actions.pack import standard_registry
 from tramontane.core.decision import CoreSettings
 from tramontane.rehearsal import FakeAction, Run, World
-from tramontane.rehearsal.queues import Choice, oldest
+from tramontane.rehearsal.queues import Choice
 from tramontane.rehearsal.script import Scripted
 
 REGISTRY = standard_registry(plugins=[])
@@ -46,7 +46,7 @@ def world(
     environments: Mapping[str, Mapping[str, Any]] | None = None,
     settings: CoreSettings | None = None,
     max_steps: int = 500,
-    choose: Choice = oldest,
+    choose: Choice | None = None,
 ) -> World:
     """Make a world that knows the workflows of ``text`` (a document without its version)."""
     completed = None if text is None else document(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -41,6 +42,7 @@ class Queues:
     jobs: dict[str, Job] = field(default_factory=dict)
     timers: dict[tuple[str, str], Timer] = field(default_factory=dict)
     _numbers: dict[tuple[str, str], int] = field(default_factory=dict)
+    _due: list[tuple[Micros, int, str, str]] = field(default_factory=list)  # a heap; may hold what is gone
     _count: int = 0
 
     def send(self, sender: str, execution_id: str, event: AnyEvent) -> None:
@@ -49,7 +51,10 @@ class Queues:
         self.inboxes.setdefault(execution_id, []).append(delivery)
 
     def take(self, delivery: Delivery) -> None:
-        self.inboxes[delivery.execution_id].remove(delivery)
+        inbox = self.inboxes[delivery.execution_id]
+        inbox.remove(delivery)
+        if not inbox:
+            del self.inboxes[delivery.execution_id]
 
     def own_delivery(self, execution_id: str) -> Delivery | None:
         """Return the oldest event that an execution has sent to itself."""
@@ -58,21 +63,39 @@ class Queues:
 
     def add_job(self, job: Job) -> None:
         self.jobs[job.action.id] = job
-        self._remember("job", job.action.id)
+        self._remember("job", job.action.id, job.due_at)
 
     def set_timer(self, timer: Timer) -> None:
         self.timers[timer.task_id, timer.kind] = timer
-        self._remember(timer.kind, timer.task_id)
+        self._remember(timer.kind, timer.task_id, timer.due_at)
 
-    def _remember(self, kind: str, subject: str) -> None:
+    def _remember(self, kind: str, subject: str, due_at: Micros | None) -> None:
         self._count += 1
         self._numbers[kind, subject] = self._count
+        if due_at is not None:
+            heapq.heappush(self._due, (due_at, self._count, kind, subject))
 
     def drop_execution(self, execution_id: str) -> None:
         """Forget what belongs to an execution that is deleted."""
         self.inboxes.pop(execution_id, None)
         self.jobs = {key: job for key, job in self.jobs.items() if job.action.execution_id != execution_id}
         self.timers = {key: timer for key, timer in self.timers.items() if timer.execution_id != execution_id}
+
+    def first(self, now: Micros) -> Move | None:
+        """Return what became possible first of all that may happen now: the first of ``moves``."""
+        arrivals = (inbox[0] for inbox in self.inboxes.values() if inbox)
+        delivery = min(arrivals, key=lambda each: each.number, default=None)
+        if delivery is not None:
+            return Move("event", (0, delivery.number), delivery.execution_id, delivery=delivery)
+        due = self.next_due()
+        if due is None or due > now:
+            return None
+        _, number, kind, subject = self._due[0]
+        if kind == "job":
+            job = self.jobs[subject]
+            return Move("job", (due, number), job.action.execution_id or "", job=job)
+        timer = self.timers[subject, kind]
+        return Move("timer", (due, number), timer.execution_id, timer=timer)
 
     def moves(self, now: Micros) -> list[Move]:
         """Return everything that may happen now, in the order in which it became possible."""
@@ -102,15 +125,14 @@ class Queues:
 
     def next_due(self) -> Micros | None:
         """Return when the next job ends or timer fires."""
-        due = [job.due_at for job in self.jobs.values() if job.due_at is not None]
-        due += [timer.due_at for timer in self.timers.values()]
-        return min(due, default=None)
+        while self._due:
+            due_at, number, kind, subject = self._due[0]
+            held = subject in self.jobs if kind == "job" else (subject, kind) in self.timers
+            if held and self._numbers[kind, subject] == number:
+                return due_at
+            heapq.heappop(self._due)
+        return None
 
 
 Choice = Callable[[list[Move]], Move]
 """Picks what happens next among all that may."""
-
-
-def oldest(moves: list[Move]) -> Move:
-    """The plain order: first possible, first done."""
-    return moves[0]

@@ -41,7 +41,7 @@ from tramontane.core.state import Execution, Micros, Task
 from tramontane.errors import NotAllowedError, NotFoundError
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.rehearsal.library import Library
-from tramontane.rehearsal.queues import Choice, Delivery, Move, Queues, oldest
+from tramontane.rehearsal.queues import Choice, Delivery, Move, Queues
 from tramontane.rehearsal.records import rebuilt, stored, stored_event
 from tramontane.rehearsal.run import Run
 from tramontane.rehearsal.script import FakeAction, Job, Outcome, Script, Scripted, gives, waits
@@ -80,7 +80,7 @@ class World:
         max_steps: budget of one decision.
         settles: let the engine settle pure actions itself; otherwise each goes through a job.
             None: it does, unless the script names tasks.
-        choose: picks what happens next.
+        choose: picks what happens next; None: what became possible first.
         finishes: what a client's call begins is carried through, however small the budget, before
             the call returns; otherwise the rest waits among all that may happen.
         forgets: load each execution from its rows before each turn.
@@ -97,7 +97,7 @@ class World:
         settings: CoreSettings | None = None,
         max_steps: int = 500,
         settles: bool | None = None,
-        choose: Choice = oldest,
+        choose: Choice | None = None,
         finishes: bool = True,
         forgets: bool = False,
     ) -> None:
@@ -254,15 +254,21 @@ class World:
 
     def step(self, until: Micros | None = None) -> bool:
         """Let one thing happen; tell whether there was one (up to the moment ``until``)."""
-        moves = self.queues.moves(self.now)
-        if not moves:
+        move = self._next_move()
+        if move is None:
             due = self.queues.next_due()
             if due is None or (until is not None and due > until):
                 return False
             self.now = max(self.now, due)
             return True
-        self.carry_out(self.choose(moves))
+        self.carry_out(move)
         return True
+
+    def _next_move(self) -> Move | None:
+        if self.choose is None:
+            return self.queues.first(self.now)
+        moves = self.queues.moves(self.now)
+        return self.choose(moves) if moves else None
 
     def carry_out(self, move: Move) -> None:
         """Make one possible thing happen."""
