@@ -22,8 +22,8 @@ from tramontane.lang import (
 
 Parse = Callable[[str | bytes, CheckOptions], Upload]
 
-LENIENT = CheckOptions()
-STRICT = CheckOptions(strict=True)
+LENIENT = CheckOptions(reading=False)
+STRICT = CheckOptions(strict=True, reading=False)
 UNCHECKED = CheckOptions(validate=False)
 
 

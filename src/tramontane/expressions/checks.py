@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from jinja2 import nodes
+from yaql.language import expressions as ast
+
 from tramontane.expressions import jinja_engine, yaql_engine
 from tramontane.expressions.failures import ExpressionSyntaxError, disabled
 from tramontane.expressions.recognition import (
     JINJA,
     LANGUAGES,
     YAQL,
+    Span,
     has_jinja,
     has_yaql,
     may_have_jinja,
@@ -16,8 +22,16 @@ from tramontane.expressions.recognition import (
 from tramontane.expressions.templates import problem_of_lines, yaql_problem
 
 
-def check(text: str, allowed_languages: frozenset[str] = LANGUAGES) -> None:
-    """Check the syntax of the expressions in a text.
+@dataclass(frozen=True, slots=True)
+class Trees:
+    """The parsed expressions of a text: one template, or some YAQL expressions."""
+
+    jinja: nodes.Template | None = None
+    yaql: tuple[ast.Expression, ...] = ()
+
+
+def check(text: str, allowed_languages: frozenset[str] = LANGUAGES) -> Trees:
+    """Check the syntax of the expressions in a text; return what they were parsed into.
 
     Neither functions nor variables have to exist. A tag over several lines that can't be parsed is plain
     text and no error; see :func:`left_as_text`.
@@ -36,14 +50,16 @@ def check(text: str, allowed_languages: frozenset[str] = LANGUAGES) -> None:
             yaql_spans(text)[0].start,
         )
     if jinja:
-        jinja_engine.parse(text)
-    for span in yaql_spans(text) if yaql else ():
-        if span.is_certain:
-            try:
-                yaql_engine.parse(span.source)
-            except ExpressionSyntaxError as error:
-                offset = None if error.offset is None else span.offset + error.offset
-                raise ExpressionSyntaxError(error.message, offset) from None
+        return Trees(jinja=jinja_engine.parse(text))
+    return Trees(yaql=tuple(_parsed(span) for span in yaql_spans(text) if span.is_certain) if yaql else ())
+
+
+def _parsed(span: Span) -> ast.Expression:
+    try:
+        return yaql_engine.parse(span.source)
+    except ExpressionSyntaxError as error:
+        offset = None if error.offset is None else span.offset + error.offset
+        raise ExpressionSyntaxError(error.message, offset) from None
 
 
 def left_as_text(text: str) -> str | None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 
 from tramontane.expressions import jinja_engine, yaql_engine
 from tramontane.expressions.functions import registry
 
 ENTRY_POINT_GROUP = "mistral.expression.functions"
+
+
+@functools.cache
+def installed_names() -> frozenset[str]:
+    """Return the names of the functions that installed packages offer, loaded or not."""
+    return frozenset(point.name for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP))
 
 
 def load_plugins() -> list[str]:

@@ -82,6 +82,29 @@ def root() -> RootContext:
     return _root(registry.generation)
 
 
+def is_function(name: str) -> bool:
+    """Tell whether there is a function or a method of this name."""
+    return _is_function(name, registry.generation)
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_function(name: str, _: int) -> bool:
+    known = root().known
+    return any(
+        known(name, is_method, convention) for is_method in (False, True) for convention in (False, True)
+    )
+
+
+def function_names() -> frozenset[str]:
+    """Return the names of the library's functions and methods, operators left out."""
+    names: set[str] = set()
+    layer = root().parent
+    while layer is not None:
+        names.update(name for name in layer._functions if name.isidentifier())
+        layer = layer.parent
+    return frozenset(names)
+
+
 @functools.lru_cache(maxsize=1)
 def _root(_: int) -> RootContext:
     library = create_library()

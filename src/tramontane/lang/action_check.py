@@ -8,6 +8,7 @@ from typing import Any
 from tramontane.lang.findings import Findings, describe
 from tramontane.lang.graph import find_cycle
 from tramontane.lang.policy_check import Checks
+from tramontane.lang.reading import look_inside_action
 from tramontane.lang.shapes import ANYTHING, TEXT, check_keys, refuse_unknown
 from tramontane.lang.task_check import Check, command, evaluated_map, shape_check, texts
 from tramontane.lang.tasks import command_name
@@ -47,6 +48,7 @@ def check_action(checks: Checks, action: Any, path: Path) -> None:
     for key, check in ACTION_ATTRIBUTES.items():
         if key in action:
             check(checks, action[key], (*path, key))
+    look_inside_action(checks, action, path)
 
 
 def check_base_cycles(

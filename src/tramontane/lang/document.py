@@ -16,13 +16,15 @@ class CheckOptions:
     """How a document is checked.
 
     ``validate`` off skips schema, expressions and structure (language specification, section 8.2);
-    ``strict`` turns warnings into errors; ``max_bytes`` bounds the text.
+    ``strict`` turns warnings into errors; ``max_bytes`` bounds the text. ``reading`` looks for names in
+    expressions that nothing defines, and for what can't happen.
     """
 
     validate: bool = True
     strict: bool = False
     allowed_languages: frozenset[str] = frozenset({"yaql", "jinja"})
     max_bytes: int = 32 * 2**20
+    reading: bool = True
 
 
 @dataclass(frozen=True, slots=True)

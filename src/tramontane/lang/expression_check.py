@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tramontane.expressions import ExpressionSyntaxError, check, left_as_text
+from tramontane.expressions.reads import Reads, find_reads, reads_of
 from tramontane.lang.findings import Findings, quoted
 from tramontane.lang.yaml_loader import Path
 
@@ -34,6 +35,7 @@ class ExpressionCheck:
         self._findings = findings
         self._languages = languages
         self._results: dict[str, ExpressionSyntaxError | str | None] = {}
+        self._reads: dict[str, Reads | None] = {}
 
     def text(self, text: str, path: Path, *, lenient: bool = False, always: bool = False) -> None:
         """Check one text; ``lenient``: only warn."""
@@ -64,15 +66,23 @@ class ExpressionCheck:
             elif isinstance(item, (dict, list)):
                 self.tree(item, (*path, key), lenient=True)
 
+    def reads(self, text: str) -> Reads | None:
+        """Return what the expressions in a text read; None if it holds none."""
+        if text not in self._reads:
+            self._reads[text] = find_reads(text)
+        return self._reads[text]
+
     def _checked(self, text: str) -> ExpressionSyntaxError | str | None:
         """Return the error, or why something that looks like an expression stays text, or None."""
         if text in self._results:
             return self._results[text]
         result: ExpressionSyntaxError | str | None = None
         try:
-            check(text, self._languages)
+            trees = check(text, self._languages)
             if "\n" in text:
                 result = left_as_text(text)
+            elif self._findings.is_worth_reading:
+                self._reads[text] = reads_of(trees)
         except ExpressionSyntaxError as error:
             result = error.with_traceback(None)
         self._results[text] = result

@@ -30,6 +30,7 @@ class Findings:
         self._options = options
         self._problems: list[Problem] = []
         self._guesses = 0
+        self._is_sound = True
 
     def error(
         self, path: Path, message: str, *, of_key: bool = False, always: bool = False, within: int = -1
@@ -40,6 +41,7 @@ class Findings:
         when that stands in the document as it is.
         """
         if always or self._options.validate:
+            self._is_sound = False
             self._add(path, message, "error", of_key, within)
 
     def warning(self, path: Path, message: str, *, of_key: bool = False, within: int = -1) -> None:
@@ -79,6 +81,11 @@ class Findings:
         self._guesses += 1
         close = difflib.get_close_matches(name[:255], [item for item in valid if item != name], 1)
         return f" (did you mean '{close[0]}'?)" if close else ""
+
+    @property
+    def is_worth_reading(self) -> bool:
+        """True when it makes sense to look for names that don't fit: nothing is wrong but for warnings."""
+        return self._is_sound and self._options.validate and self._options.reading
 
     @property
     def has_errors(self) -> bool:

@@ -18,6 +18,7 @@ from tramontane.lang.graph import (
 )
 from tramontane.lang.names import check_workflow_name
 from tramontane.lang.policy_check import Checks, check_clause
+from tramontane.lang.reading import look_inside
 from tramontane.lang.shapes import (
     ANYTHING,
     LIST,
@@ -126,6 +127,7 @@ def check_workflow(checks: Checks, name: str, workflow: Any, path: Path) -> bool
         _check_routes(checks, name, workflow, defaults, path)
     else:
         _check_requirements(checks, workflow, defaults, path)
+    look_inside(checks, workflow, path)
     return True
 
 
