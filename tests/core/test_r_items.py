@@ -389,3 +389,27 @@ def test_a_paused_item_that_ends_in_a_running_workflow_lets_the_next_one_start()
     run.report("a", 0, index=0)
     run.report("a", 1, index=1)
     assert (run.state, run.result("a")) == ("SUCCESS", [0, 1])
+
+
+def test_a_rerun_without_reset_that_has_nothing_to_repeat_judges_again() -> None:
+    run = play(
+        "wf: {tasks: {a: {with-items: 'i in [1, 2]', action: job, fail-on: <% env().bad %>}}}",
+        env={"bad": True},
+    )
+    assert run.task("a").state_info == "Failed by 'fail-on' policy"
+    run.rerun("a", reset=False, env={"bad": False})
+    run.world.run()
+    assert (run.state, len(run.actions("a"))) == ("SUCCESS", 2)
+
+
+@pytest.mark.parametrize(("count", "result"), [(1, ["new"]), (4, [0, "new", "new", "new"])])
+def test_a_rerun_without_reset_takes_the_items_as_they_are_now(count: int, result: list[Any]) -> None:
+    run = play(
+        "wf: {tasks: {a: {with-items: 'i in <% range(env().n) %>', action: job}}}",
+        script={"a": lambda job: fails() if job.number == 0 and job.action.index in (1, 2) else gives("new")}
+        | {"a[0]": [fails() if count == 1 else gives(0), gives("new")]},
+        env={"n": 3},
+    )
+    run.rerun("a", reset=False, env={"n": count})
+    run.world.run()
+    assert (run.state, run.result("a")) == ("SUCCESS", result)

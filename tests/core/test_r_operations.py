@@ -571,3 +571,16 @@ def test_a_cleanup_before_a_fail_runs_in_the_failed_workflow() -> None:
         script={"cleanup": waits()},
     )
     assert (run.state, run.task("cleanup").state, len(run.running("cleanup"))) == ("ERROR", "RUNNING", 1)
+
+
+def test_a_second_pause_in_the_backlog_pauses_again() -> None:
+    run = begin(
+        "wf: {tasks: {d: {action: ajob, on-success: e}, a: {on-success: [pause, b, pause msg='again', c]}, "
+        "b: {}, c: {}, e: {}}}"
+    )
+    run.report("d")
+    run.resume()
+    assert (run.state, run.info, run.names()) == ("PAUSED", "again", ["d", "a", "b"])
+    run.resume()
+    run.world.run()
+    assert (run.state, run.names()) == ("SUCCESS", ["d", "a", "b", "c", "e"])

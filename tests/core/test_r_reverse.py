@@ -133,3 +133,17 @@ def test_a_reverse_workflow_can_be_paused() -> None:
     run.resume()
     run.world.run()
     assert (run.state, run.names(), run.task("a").processed) == ("SUCCESS", ["a", "b"], True)
+
+
+def test_a_revived_workflow_starts_what_completed_tasks_had_made_ready() -> None:
+    run = begin(
+        "wf: {type: reverse, tasks: {a: {action: std.fail}, c: {action: ajob}, d: {requires: [c]}, "
+        "t: {requires: [a, d]}}}",
+        task_name="t",
+    )
+    run.stop("ERROR")
+    run.report("c")
+    assert run.names() == ["a", "c"]
+    run.skip("a")
+    run.world.run()
+    assert (run.state, run.names()) == ("SUCCESS", ["a", "c", "d", "t"])

@@ -87,12 +87,13 @@ def child_done(draft: Draft, child: AnyChild, text: str | None) -> None:
     if task.is_completed or task.phase != "active" or child.generation != task.generation:
         return
     if draft.task_spec(task).with_items is not None:
-        _item_done(draft, task)
+        settle_items(draft, task)
         return
     complete_task(draft, task, child.state, text if child.state != SUCCESS else None)
 
 
-def _item_done(draft: Draft, task: Task) -> None:
+def settle_items(draft: Draft, task: Task) -> None:
+    """Complete a task whose items have all ended, or start further ones in the free slots."""
     progress = draft.progress(task.id)
     if progress.cancelled:
         complete_task(draft, task, CANCELLED, ITEMS_CANCELLED)

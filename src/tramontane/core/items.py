@@ -3,10 +3,10 @@ sections 5.1 and 5.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tramontane.core.children import note_capacity
+from tramontane.core.children import note_capacity, settle_items
 from tramontane.core.completion import complete_task, fail_start
 from tramontane.core.draft import Draft
 from tramontane.core.scope import evaluate, task_scope
@@ -39,11 +39,18 @@ def _start_portion(draft: Draft, task: Task) -> None:
     columns = _columns(draft, task)
     count = len(columns[0][1])
     if task.item_count is None:
-        task = note_capacity(draft, draft.update_task(task, item_count=count))
+        task = _count_items(draft, task, count)
         if count == 0:
             complete_task(draft, task, SUCCESS)
             return
-    todo = range(count) if task.item_todo is None else task.item_todo
+        if not _todo(task, count):
+            settle_items(draft, task)
+            return
+    elif task.item_count != count:
+        raise BadRequestError(
+            f"The items of task '{task.name}' changed from {task.item_count} to {count} while they ran"
+        )
+    todo = _todo(task, count)
     first = task.item_next
     last = first + min(_slots(draft, task), len(todo) - first, draft.steps_left)
     if first >= last:
@@ -68,6 +75,24 @@ def _start_portion(draft: Draft, task: Task) -> None:
             task = note_capacity(draft, task)
         if last < len(todo) and _slots(draft, task) > 0:
             draft.later("items", task.id)
+
+
+def _count_items(draft: Draft, task: Task, count: int) -> Task:
+    """Note how many items there are, and for a re-run without reset which of them are left to do."""
+    todo = task.item_todo
+    if todo is not None:
+        done = set()
+        for child in draft.accepted_children(task.id):
+            if child.index < count:
+                done.add(child.index)
+            else:  # there are fewer items than at the last run
+                draft.update_child(child, accepted=False)
+        todo = tuple(index for index in range(count) if index not in done)
+    return note_capacity(draft, draft.update_task(task, item_count=count, item_todo=todo))
+
+
+def _todo(task: Task, count: int) -> Sequence[int]:
+    return range(count) if task.item_todo is None else task.item_todo
 
 
 def _slots(draft: Draft, task: Task) -> int:

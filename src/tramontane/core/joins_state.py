@@ -105,6 +105,7 @@ def new_round(draft: Draft, join: Task) -> Task:
         run=join.run + 1,
         generation=join.generation + 1,
         retry_no=0,
+        item_todo=None,
         round_seq=draft.execution.seq,
         hits=needed(draft, join.name),  # triggers of earlier rounds count too: look at each further one
         causes=(),

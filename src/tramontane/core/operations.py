@@ -31,7 +31,7 @@ from tramontane.core.texts import WAITING as WAITING_TEXT
 from tramontane.core.texts import check_size
 from tramontane.errors import BadRequestError, IllegalStateError, NotFoundError
 from tramontane.states import CANCELLED, ERROR, IDLE, PAUSED, RUNNING, SKIPPED, SUCCESS, WAITING
-from tramontane.values import EMPTY, FrozenDict, deep_merge
+from tramontane.values import EMPTY, FrozenDict, FrozenList, deep_merge
 
 FORCE_CANCELLED = "Task was failed due to workflow force cancel."
 TERMINATED = "Task was failed due to recursive termination of the workflow."
@@ -56,6 +56,9 @@ def go_on(draft: Draft) -> None:
     if not draft.state.tasks and not draft.tasks:
         begin(draft)
         return
+    if draft.spec.type == "reverse" and draft.execution.state == RUNNING:
+        for name, causes in reverse.ready_tasks(draft):
+            routing.create_task(draft, name, causes)
     for task in draft.incomplete_tasks():
         if task.state == WAITING and task.phase != "retry":
             draft.later("join", task.id)
@@ -99,7 +102,11 @@ def resume(draft: Draft, by_parent: bool = False) -> None:
     if parent is not None and not by_parent:
         draft.send(parent, ChildResumed(draft.execution.id))
     unprocessed = _unprocessed(draft)
-    for task_id, commands in backlog:
+    for position, (task_id, commands) in enumerate(backlog):
+        if draft.execution.state == PAUSED:  # by a further pause command in the backlog
+            kept = [*draft.execution.backlog, *backlog[position:]]
+            draft.update_execution(backlog=FrozenList(kept))
+            break
         _dispatch_held(draft, draft.task(task_id), [NextCommand(*each) for each in commands])
     for task in unprocessed:
         _process(draft, task)
@@ -117,7 +124,7 @@ def _unprocessed(draft: Draft) -> list[Task]:
 
 def _process(draft: Draft, task: Task) -> None:
     """Compute again, and carry out, what follows a task that completed during a pause."""
-    if draft.execution.is_completed:
+    if draft.execution.state != RUNNING:
         return
     if draft.spec.type == "reverse":
         follow(draft, task)
@@ -128,7 +135,7 @@ def _process(draft: Draft, task: Task) -> None:
         fail_completion(draft, task, error)
         return
     task = draft.update_task(task, processed=True)
-    _dispatch_held(draft, task, commands)
+    _dispatch_held(draft, task, [each for each in commands if each.name != "pause"])
     routing.lost_routes(draft, task)
 
 
@@ -136,7 +143,7 @@ def _dispatch_held(draft: Draft, task: Task, commands: list[NextCommand]) -> Non
     if draft.execution.is_completed:
         return
     try:
-        routing.dispatch(draft, task, [each for each in commands if each.name != "pause"])
+        routing.dispatch(draft, task, commands)
     except BadRequestError as error:
         fail_completion(draft, draft.task(task.id), error)
 
@@ -196,10 +203,6 @@ def rerun(draft: Draft, event: RerunAsked) -> None:
         )
     if not _revive(draft, event.env):
         return
-    todo = None
-    if not event.reset and task.item_count is not None:
-        good = {child.index for child in draft.accepted_children(task.id) if child.state == SUCCESS}
-        todo = tuple(index for index in range(task.item_count) if index not in good)
     archive(draft, task)
     drop_acceptance(draft, task, failed_only=not event.reset)
     draft.update_task(
@@ -215,7 +218,7 @@ def rerun(draft: Draft, event: RerunAsked) -> None:
         published=EMPTY,
         published_global=EMPTY,
         runtime_context=EMPTY,
-        item_todo=todo,
+        item_todo=None if event.reset else (),  # which are left to do shows when the items are known
         hits=needed(draft, task.name) if task.is_join else 0,
         finished_at=None,
         outlives_end=False,
