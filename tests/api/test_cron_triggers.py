@@ -229,15 +229,14 @@ def test_the_same_schedule_under_another_name_is_a_duplicate(client: Client) -> 
     answer = client.post("/v2/cron_triggers", again)
     assert answer.status == 409
     assert "same workflow, pattern" in answer.fault
-    for number, different in enumerate(
-        (
-            {"pattern": "*/2 * * * *"},
-            {"first_execution_time": "4242-12-25 13:38"},
-            {"remaining_executions": 41},
-            {"workflow_input": {"a": 2}},
-            {"workflow_params": None},
-        )
-    ):
+    others: tuple[dict[str, Any], ...] = (
+        {"pattern": "*/2 * * * *"},
+        {"first_execution_time": "4242-12-25 13:38"},
+        {"remaining_executions": 41},
+        {"workflow_input": {"a": 2}},
+        {"workflow_params": None},
+    )
+    for number, different in enumerate(others):
         created(client, **{**again, **different, "name": f"different {number}"})
 
 
@@ -320,20 +319,24 @@ def test_a_trigger_has_a_trust_for_as_long_as_it_exists(as_project: AsProject, l
     assert library.trusts.given == []
 
 
-def test_a_trust_that_cannot_be_ended_keeps_no_trigger(client: Client, library: Library) -> None:
+def test_a_trust_that_cannot_be_ended_keeps_no_trigger(
+    client: Client, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def refuse(_: str) -> None:
         raise BadRequestError("the identity service is away")
 
     created(client, pattern="* * * * *")
-    library.trusts.delete = refuse  # type: ignore[method-assign]
+    monkeypatch.setattr(library.trusts, "delete", refuse)
     assert client.delete("/v2/cron_triggers/trigger").status == 204
 
 
-def test_without_trust_there_is_no_trigger(client: Client, library: Library) -> None:
+def test_without_trust_there_is_no_trigger(
+    client: Client, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def refuse(_: Caller) -> str:
         raise BadRequestError("the identity service refuses")
 
-    library.trusts.create = refuse  # type: ignore[method-assign, assignment]
+    monkeypatch.setattr(library.trusts, "create", refuse)
     answer = client.post("/v2/cron_triggers", order(pattern="* * * * *"))
     assert answer.status == 400
     assert client.items("/v2/cron_triggers") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 from tests.api.lab import ANY_UUID, Client, call
 from tests.api.library import Library
 
+from tramontane.actions.base import ActionContext
 from tramontane.api.routes import ROUTES
 from tramontane.api.settings import ApiSettings
+from tramontane.api.target_cloud import with_target
+from tramontane.auth import Caller
 from tramontane.store.errors import DatabaseUnavailableError
 
 WORKFLOW = "version: '2.0'\nwf:\n  tasks:\n    t: {action: std.noop}\n"
@@ -75,9 +79,11 @@ def test_unsupported_methods_name_the_supported_ones(client: Client, method: str
     assert answer.headers["allow"] == "DELETE, GET, POST, PUT"
 
 
+@pytest.mark.spec("API7")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
+        ("PUT", "/v2/cron_triggers/x"),
         ("POST", "/v2/tasks"),
         ("DELETE", "/v2/tasks/x"),
         ("GET", "/v2/workflows/validate"),
@@ -343,7 +349,7 @@ def test_urls_may_end_in_a_bare_question_mark_or_ampersand(client: Client) -> No
         assert len(client.items(url)) == 1
 
 
-@pytest.mark.spec("API66")
+@pytest.mark.spec("API66", "API67")
 def test_where_tokens_are_needed_some_paths_need_none(as_project: Callable[[str], Client]) -> None:
     app = as_project("a").app
 
@@ -354,16 +360,20 @@ def test_where_tokens_are_needed_some_paths_need_none(as_project: Callable[[str]
     for path in ("/", "/v2", "/v2/"):
         assert bare(path)[0] == 200
     assert bare("/info")[0] == 400
-    for path in ("/v2/workflows", "/v2/nope"):
+    for path in ("/v2/workflows", "/v2/nope", "/maintenance"):
         status, headers = bare(path)
         assert status == 401
         assert headers["www-authenticate"]
         assert headers["server-error-message"]
 
 
+@pytest.mark.spec("API75")
 def test_without_authentication_identity_headers_change_nothing(client: Client) -> None:
     for roles in (None, "member", "admin"):
         headers = {"X-Project-Id": "evil"} if roles is None else {"X-Roles": roles}
+        source = client.post(f"/v2/code_sources?name=s{roles}", "x = 1", headers)
+        assert (source.status, source.json["project_id"]) == (201, "<default-project>")
+        assert client.get("/v2/code_sources?all_projects=true", headers).status == 200
         posted = client.post("/v2/environments", {"name": f"e{roles}", "scope": "public"}, headers)
         assert posted.status == 201
         assert posted.json["project_id"] == "<default-project>"
@@ -419,3 +429,48 @@ def test_while_the_database_is_away_clients_are_told_to_come_back(library: Libra
         assert answer.headers["retry-after"]
         assert answer.json["faultcode"] == "Server"
         assert "the database can't be reached" in answer.fault
+
+
+TARGET = {
+    "X-Target-Auth-Uri": "https://other.example/v3",
+    "X-Target-Auth-Token": "token of the other cloud",
+    "X-Target-Project-Id": "p2",
+    "X-Target-User-Id": "u2",
+    "X-Target-User-Name": "somebody",
+    "X-Target-Region-Name": "r2",
+    "X-Target-Insecure": "True",
+    "X-Target-Service-Catalog": base64.b64encode(b'[{"type": "compute"}]').decode(),
+    "X-Target-User-Domain-Name": "ignored",
+}
+
+
+@pytest.mark.spec("API81")
+def test_another_cloud_is_named_completely_or_not_at_all(client: Client) -> None:
+    assert client.get("/v2/workflows", TARGET).status == 200
+    least = {name: TARGET[name] for name in ("X-Target-Auth-Uri", "X-Target-Auth-Token")}
+    assert client.get("/v2/workflows", least).status == 200
+    for wrong in (
+        {"X-Target-Auth-Token": ""},
+        {"X-Target-Insecure": "zz"},
+        {"X-Target-Insecure": "true"},
+        {"X-Target-Service-Catalog": "no base64!"},
+        {"X-Target-Service-Catalog": base64.b64encode(b"no JSON").decode()},
+    ):
+        answer = client.get("/v2/workflows", {**TARGET, **wrong})
+        assert answer.status == 400, wrong
+        assert next(iter(wrong)) in answer.fault
+    without_token = {name: value for name, value in TARGET.items() if name != "X-Target-Auth-Token"}
+    assert client.get("/v2/workflows", without_token).status == 400
+    assert client.get("/v2/workflows", {"X-Target-Insecure": "zz"}).status == 200, "no other cloud is meant"
+
+
+def test_what_runs_gets_the_other_clouds_credentials() -> None:
+    caller = with_target(Caller("p"), {name.lower(): value for name, value in TARGET.items()})
+    assert caller.project_id == "p", "objects belong to the caller's own project"
+    context = ActionContext.from_map({"security": caller.security}).security
+    assert (context.is_target, context.auth_uri) == (True, "https://other.example/v3")
+    assert (context.auth_token, context.project_id) == ("token of the other cloud", "p2")
+    assert (context.user_name, context.region_name) == ("somebody", "r2")
+    assert (context.insecure, context.auth_cacert) == (True, None)
+    assert context.service_catalog == [{"type": "compute"}]
+    assert with_target(Caller("p"), {}).security is None

@@ -27,6 +27,13 @@ BODIES: dict[str, Any] = {
     "environments": {"name": "thing"},
 }
 KINDS = list(BODIES)
+CRON: dict[str, Any] = {"name": "thing", "pattern": "@daily", "workflow_name": "thing"}
+
+
+def event(client: Client) -> dict[str, Any]:
+    """An event trigger of a project's workflow."""
+    workflow = client.get("/v2/workflows/thing").json["id"]
+    return {"name": "thing", "workflow_id": workflow, "exchange": "x", "topic": "t", "event": "e"}
 
 
 def publish(client: Client, kind: str) -> Any:
@@ -36,7 +43,7 @@ def publish(client: Client, kind: str) -> Any:
     return client.post(f"/v2/{kind}?scope=public", BODIES[kind])
 
 
-@pytest.mark.spec("API85")
+@pytest.mark.spec("API83", "API84", "API85")
 @pytest.mark.parametrize("kind", KINDS)
 def test_private_things_are_seen_by_their_project_and_administrators(
     as_project: AsProject, kind: str
@@ -57,7 +64,7 @@ def test_an_administrator_finds_any_workflow_by_its_id(as_project: AsProject) ->
     assert as_project("b").get(f"/v2/workflows/{workflow['id']}").status == 404
 
 
-@pytest.mark.spec("API85", "API95")
+@pytest.mark.spec("API83", "API84", "API85", "API95")
 def test_executions_are_seen_by_their_project_and_administrators(
     as_project: AsProject, library: Library
 ) -> None:
@@ -97,7 +104,48 @@ def test_public_things_are_changed_by_their_owner_and_administrators_only(
     assert as_project("a").delete(f"/v2/{kind}/thing").status == 204
 
 
-@pytest.mark.spec("API82")
+@pytest.mark.spec("API83", "API84")
+def test_private_triggers_are_seen_by_their_project_and_administrators(as_project: AsProject) -> None:
+    owner = as_project("a")
+    assert owner.post("/v2/workflows", WORKFLOW).status == 201
+    cron = owner.post("/v2/cron_triggers", CRON).json
+    on_event = owner.post("/v2/event_triggers", event(owner)).json
+    for url in (f"cron_triggers/{cron['id']}", "cron_triggers/thing", f"event_triggers/{on_event['id']}"):
+        assert as_project("b").get(f"/v2/{url}").status == 404
+        assert as_project("b").delete(f"/v2/{url}").status == 404
+        assert as_project("b/admin").get(f"/v2/{url}").json["project_id"] == "a"
+    assert as_project("b").put(f"/v2/event_triggers/{on_event['id']}", {"name": "x"}).status == 404
+    for kind in ("cron_triggers", "event_triggers"):
+        assert as_project("b").names(f"/v2/{kind}") == []
+        assert as_project("b/admin").names(f"/v2/{kind}") == ["thing"]
+
+
+@pytest.mark.spec("API76", "SVC70")
+def test_only_administrators_publish_triggers(as_project: AsProject) -> None:
+    client = as_project("a")
+    assert client.post("/v2/workflows", WORKFLOW).status == 201
+    for kind, body in (("cron_triggers", CRON), ("event_triggers", event(client))):
+        assert client.post(f"/v2/{kind}", {**body, "scope": "public"}).status == 403
+        assert client.post(f"/v2/{kind}", {**body, "scope": "zz"}).status == 400
+        assert client.names(f"/v2/{kind}") == []
+        assert as_project("a/admin").post(f"/v2/{kind}", {**body, "scope": "public"}).status == 201
+        assert as_project("b").names(f"/v2/{kind}") == ["thing"]
+
+
+@pytest.mark.spec("API92")
+@pytest.mark.parametrize("kind", ["cron", "event"])
+def test_a_workflow_that_others_trigger_stays_public(as_project: AsProject, kind: str) -> None:
+    assert publish(as_project("a/admin"), "workflows").status == 201
+    other = as_project("b")
+    trigger = CRON if kind == "cron" else event(other)
+    created = other.post(f"/v2/{kind}_triggers", trigger).json
+    assert as_project("a").put("/v2/workflows", WORKFLOW).status == 403
+    assert as_project("a/admin").put("/v2/workflows?scope=public", WORKFLOW).status == 200
+    assert other.delete(f"/v2/{kind}_triggers/{created['id']}").status == 204
+    assert as_project("a").put("/v2/workflows", WORKFLOW).status == 200
+
+
+@pytest.mark.spec("API76", "API82", "SVC70")
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_administrators_publish(as_project: AsProject, kind: str) -> None:
     answer = publish(as_project("a"), kind)
@@ -121,9 +169,9 @@ def test_ones_own_thing_comes_before_a_public_one_of_the_same_name(as_project: A
     assert as_project("b").get(f"/v2/{kind}/thing").json["project_id"] == "a"
 
 
-@pytest.mark.spec("API79")
+@pytest.mark.spec("API78", "API79")
 def test_looking_across_projects_is_for_administrators(as_project: AsProject) -> None:
-    for kind in ("workflows", "executions"):
+    for kind in ("workflows", "executions", "cron_triggers", "event_triggers"):
         assert as_project("a").get(f"/v2/{kind}?all_projects=true").status == 403
         assert as_project("a").get(f"/v2/{kind}?all_projects=false").status == 200
         assert as_project("a/admin").get(f"/v2/{kind}?all_projects=true").status == 200
@@ -171,35 +219,6 @@ def test_what_came_with_the_service_is_changed_by_administrators_only(
     assert as_project("a/admin").delete("/v2/workflows/thing").status == 204
 
 
-@pytest.mark.spec("API136")
-def test_a_shared_workflow_is_seen_once_it_is_accepted(as_project: AsProject, library: Library) -> None:
-    (workflow,) = as_project("a").post("/v2/workflows", WORKFLOW).json["workflows"]
-
-    async def share(status: str) -> None:
-        row = {
-            "id": f"member-{status}",
-            "resource_id": workflow["id"],
-            "resource_type": "workflow",
-            "project_id": "a",
-            "member_id": "b",
-            "status": status,
-            "created_at": 0,
-        }
-        async with library.database.write() as connection:
-            await connection.execute(sa.delete(schema.members))
-            await connection.execute(sa.insert(schema.members), [row])
-
-    library.runner.run(share("pending"))
-    assert as_project("b").get("/v2/workflows/thing").status == 404
-    library.runner.run(share("accepted"))
-    for path in ("thing", workflow["id"]):
-        assert as_project("b").get(f"/v2/workflows/{path}").json["project_id"] == "a"
-    assert as_project("b").names("/v2/workflows") == ["thing"]
-    assert as_project("b").put("/v2/workflows", WORKFLOW).status == 403
-    assert as_project("b").delete("/v2/workflows/thing").status == 403
-    assert as_project("c").get("/v2/workflows/thing").status == 404
-
-
 @pytest.mark.spec("API94", "API96")
 def test_an_administrator_describes_anothers_execution(as_caller: AsProject) -> None:
     assert as_caller("a").post("/v2/workflows", WORKFLOW).status == 201
@@ -213,6 +232,7 @@ def test_an_administrator_describes_anothers_execution(as_caller: AsProject) -> 
     assert as_caller("b/admin").delete(url).status == 204
 
 
+@pytest.mark.spec("API83", "API84")
 def test_what_runs_is_seen_by_its_project_only(service: Running, as_caller: AsProject) -> None:
     document = "version: '2.0'\nthing: {tasks: {t: {action: std.async_noop}}}\n"
     as_caller("a").post("/v2/workflows", document)
