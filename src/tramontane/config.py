@@ -163,7 +163,7 @@ class Settings:
     cached_executions: int = field(default=5_000, metadata=_read(_integer(1)))
 
     # -- actions
-    executor_slots: int = field(default=256, metadata=_read(_integer(1)))
+    executor_slots: int = field(default=256, metadata=_read(_integer(0)))
     executor_threads: int = field(
         default=64, metadata=_read(_integer(1), "DEFAULT.executor_thread_pool_size")
     )

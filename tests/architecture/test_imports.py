@@ -39,7 +39,7 @@ RULES: dict[str, frozenset[str]] = {
 }
 """Part -> parts (or single modules of parts) that it may import."""
 
-UNRESTRICTED = frozenset({"__init__", "__main__", "cli", "compose", "config"})
+UNRESTRICTED = frozenset({"__init__", "__main__", "cli", "compose", "compose_executor", "config"})
 """Where everything is wired together."""
 
 OPTIONAL_DEPENDENCIES = frozenset({"asyncmy", "uvloop"})

@@ -15,6 +15,7 @@ from tramontane.cli.lazy import LazyGroup
 
 COMMANDS = {
     "serve": ("tramontane.cli.serve", "Run the service: REST API, engine and executor in one process."),
+    "executor": ("tramontane.cli.executor", "Run actions for a service, on any host."),
     "run": ("tramontane.cli.run", "Run a definition here and now, and watch it."),
     "validate": ("tramontane.cli.validate", "Check definitions and show what is wrong with them."),
     "test": ("tramontane.cli.test", "Run the test cases that stand beside definitions."),

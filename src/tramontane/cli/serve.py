@@ -42,7 +42,7 @@ def command(config_file: Path | None, log_level: str, insecure_no_auth: bool, **
             f"whoever reaches {settings.host} would be the administrator of this service, because nobody is "
             "asked who they are; listen on 127.0.0.1, or add --insecure-no-auth if the network is trusted"
         )
-    _set_up_logging(log_level)
+    set_up_logging(log_level)
     try:
         with bind(settings.host, settings.port) as listener:
             loop.run(_serve(settings, listener))
@@ -59,7 +59,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         await server.run_until_stopped(lambda: click.echo(ready))
 
 
-def _set_up_logging(level: str) -> None:
+def set_up_logging(level: str) -> None:
+    """Log to the standard error; libraries only what is worth a warning."""
     logging.basicConfig(level=level.upper(), format=_LOG_FORMAT)
     for name in ("uvicorn", "alembic", "aiosqlite", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The executor inside a node: runs jobs on a bounded number of slots.
+"""The executor, inside a node or in a process of its own: runs jobs on a bounded number of slots.
 
 Jobs that commits of this node write are claimed by it right away while slots are free; the others
 stay rows, and are claimed in batches when slots become free. A slot stays taken until the result
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.results import Result
 from tramontane.runtime.loop import Loop
 from tramontane.service.ports import ActionInfo
-from tramontane.service.work import ActionExecution, JobRow, NodeWork
+from tramontane.service.work import ActionExecution, ClaimedJob, JobRow
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,15 @@ class CodeRunner(Protocol):
     ) -> Result | None: ...
 
 
+class JobSource(Protocol):
+    """Where jobs come from and results go (:class:`tramontane.service.work.NodeWork` in a node)."""
+
+    async def claim(self, pools: Collection[str], limit: int) -> Sequence[ClaimedJob]: ...
+    async def report(self, job: JobRow, result: Result) -> None: ...
+    async def hand_over(self, job: JobRow) -> None: ...
+    async def still_held(self, jobs: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]: ...
+
+
 class TooLateError(TramontaneError):
     """An action that a caller waits for didn't end in time; it was interrupted."""
 
@@ -92,23 +101,25 @@ class Executor:
         poll_seconds: float = 1.0,
         caller_seconds: float = 60.0,
         code: CodeRunner | None = None,
+        for_anybody: bool = True,
     ) -> None:
         """``pools``: names for which jobs are taken besides those for anybody; ``caller_seconds``: how
-        long a caller waits for an action that he runs himself; ``code`` None: no uploaded code is run."""
+        long a caller waits for an action that he runs himself; ``code`` None: no uploaded code is run;
+        ``for_anybody`` False: nothing but the pools' jobs is taken."""
         self._registry = registry
         self._runner = runner
         self._code = code
         self._slots = slots
         self._taken = 0
         self._claiming = 0  # slots that a claim under way may fill
-        self._pools = frozenset({"", *pools})
+        self._pools = frozenset({"", *pools} if for_anybody else pools)
         self._caller_seconds = caller_seconds
         self._running: dict[str, _Running] = {}
         self._backlog = True  # there may be unclaimed jobs: newer ones have to queue behind them
         self._news = False  # unclaimed jobs were written since the last claim began
         self._tell_others: Callable[[], None] = _nobody
         self._accepting = False
-        self._work: NodeWork | None = None
+        self._work: JobSource | None = None
         self.claiming = Loop("executor", self._claim, poll_seconds)
         self.statistics = ExecutorStatistics()
 
@@ -137,7 +148,7 @@ class Executor:
         """Whether there may be unclaimed jobs that nobody has looked for yet."""
         return self._backlog and self._free > 0
 
-    def connect(self, work: NodeWork) -> None:
+    def connect(self, work: JobSource) -> None:
         self._work = work
 
     async def start(self) -> None:

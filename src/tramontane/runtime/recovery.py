@@ -15,13 +15,21 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol
 
 from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.loop import Loop
-from tramontane.service.work import NodeRow, NodeWork
+from tramontane.service.work import Micros, NodeRow, NodeWork
 from tramontane.values import FrozenDict
 
 log = logging.getLogger(__name__)
+
+
+class Registered(Protocol):
+    """This process in the register (:class:`tramontane.service.work.NodeWork` in a node)."""
+
+    async def register(self, name: str, kind: str, info: FrozenDict) -> Micros: ...
+    async def beat(self) -> Micros | None: ...
 
 
 class Heartbeat:
@@ -29,10 +37,11 @@ class Heartbeat:
 
     def __init__(
         self,
-        work: NodeWork,
+        work: Registered,
         clock: DatabaseClock | None,
         *,
         name: str,
+        kind: str = "node",
         info: FrozenDict,
         seconds: float,
         declared_dead: Callable[[], Awaitable[None]],
@@ -41,6 +50,7 @@ class Heartbeat:
         self._work = work
         self._clock = clock
         self._name = name
+        self._kind = kind
         self._info = info
         self._declared_dead = declared_dead
         self.loop = Loop("heartbeat", self._beat, seconds, at_once=False)
@@ -53,12 +63,12 @@ class Heartbeat:
         await self.loop.stop()
 
     async def _register(self) -> None:
-        self._correct(await self._work.register(self._name, "node", self._info))
+        self._correct(await self._work.register(self._name, self._kind, self._info))
 
     async def _beat(self) -> float | None:
         now = await self._work.beat()
         if now is None:
-            log.error("this node was declared dead; it breaks off what it lost and goes on")
+            log.error("this process was declared dead; it breaks off what it lost and goes on")
             await self._declared_dead()
             await self._register()
         else:

@@ -3,22 +3,18 @@ action specification, sections 9 and 10)."""
 
 from __future__ import annotations
 
-import datetime as dt
-import uuid
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from msgspec.structs import replace
 
 from tramontane.clock import Clock
-from tramontane.core.adhoc import ResolvedAction, resolve, transform
+from tramontane.core.adhoc import ResolvedAction, resolve
 from tramontane.core.decision import ActionKey
 from tramontane.core.events import ActionCompleted, ActionPaused, ActionResumed, AnyEvent
 from tramontane.core.state import ActionExecution, Json
 from tramontane.core.texts import check_size
 from tramontane.errors import (
     BadRequestError,
-    EvaluationError,
     IllegalStateError,
     NotAllowedError,
     NotFoundError,
@@ -31,7 +27,8 @@ from tramontane.service.engine import Engine
 from tramontane.service.executions import visible_to
 from tramontane.service.ports import Jobs, RecordStore
 from tramontane.service.services import RunOrder
-from tramontane.states import CANCELLED, ERROR, PAUSED, RUNNING, SUCCESS, may_change
+from tramontane.service.standalone import OutsideWorkflow, OwnScope, StandAloneResults, ended
+from tramontane.states import CANCELLED, ERROR, PAUSED, RUNNING, may_change
 from tramontane.store.records import JobRow
 from tramontane.values import EMPTY, FrozenDict
 
@@ -60,6 +57,7 @@ class ActionExecutionUseCases:
         self._jobs = jobs
         self._functions = OutsideWorkflow(clock)
         self._limit_kb = field_size_limit_kb
+        self._results = StandAloneResults(records, self._functions, engine.now, field_size_limit_kb)
         self._allow_deletion = allow_deletion
 
     # -- run ------------------------------------------------------------------------------
@@ -92,7 +90,7 @@ class ActionExecutionUseCases:
             return known[key]
 
         def evaluate(structure: CompiledStructure, own: FrozenDict) -> Any:
-            return structure.evaluate(_Scope(own, self._functions), Budget())
+            return structure.evaluate(OwnScope(own, self._functions), Budget())
 
         while True:
             try:
@@ -107,26 +105,13 @@ class ActionExecutionUseCases:
             result = await self._jobs.run(resolved.info, resolved.input, context, order.timeout)
         if result is None:
             raise BadRequestError("Action does not support synchronous execution.")
-        return self._finished(resolved.adhoc, result)
-
-    def _finished(self, adhoc: Any, result: Result) -> Result:
-        """Apply the outputs of ad-hoc actions, and the size limit, to what the real action gave."""
-        try:
-            if adhoc and result.state == SUCCESS:
-                result = Result(data=transform(adhoc, result.data, self._evaluate_output))
-            check_size(FrozenDict({"result": result.value}), self._limit_kb, "ActionExecution", "output")
-        except BadRequestError as error:
-            return Result(error=error.message)
-        return result
-
-    def _evaluate_output(self, structure: CompiledStructure, data: Any) -> Any:
-        return structure.evaluate(_Scope(data, self._functions), Budget())
+        return self._results.finished(resolved.adhoc, result)
 
     async def _store_finished(
         self, caller: Caller, order: RunOrder, resolved: ResolvedAction, result: Result
     ) -> ActionExecution:
         record = self._record(caller, order, resolved)
-        done = replace(_ended(record, result, self._engine.now()), updated_at=None)
+        done = replace(ended(record, result, self._engine.now()), updated_at=None)
         await self._records.add_action(done, None)
         return done
 
@@ -230,21 +215,11 @@ class ActionExecutionUseCases:
             return action if action.state == state else replace(action, state=state, updated_at=now)
         if action.is_completed:
             raise IllegalStateError(f"Action {action.id} is already completed")
-        return _ended(action, self._finished(action.adhoc, _reported(state, output)), now)
+        return ended(action, self._results.finished(action.adhoc, _reported(state, output)), now)
 
     async def complete(self, action_id: str, attempt: int, result: Result) -> None:
-        """Take the result that an executor brings for an action of no task; a late one changes nothing.
-
-        Raises:
-            UnavailableError: nothing was written.
-        """
-        while True:
-            action = await self._records.action(action_id)
-            if action is None or action.is_completed or action.attempt != attempt:
-                return
-            done = _ended(action, self._finished(action.adhoc, result), self._engine.now())
-            if await self._records.change_action(action, done, drop_job=True):
-                return
+        """Take an executor's result (:meth:`StandAloneResults.complete`)."""
+        await self._results.complete(action_id, attempt, result)
 
     # -- delete ---------------------------------------------------------------------------
 
@@ -271,58 +246,6 @@ class ActionExecutionUseCases:
         return found
 
 
-class OutsideWorkflow:
-    """The engine's functions where there is no execution (expression specification, section 6)."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def env(self) -> Mapping[str, Any] | None:
-        return None
-
-    def execution(self) -> Mapping[str, Any]:
-        raise EvaluationError("execution() can't be used outside of a workflow")
-
-    def executions(
-        self,
-        id: str | None = None,
-        root_execution_id: str | None = None,
-        state: str | None = None,
-        from_time: str | None = None,
-        to_time: str | None = None,
-    ) -> list[Mapping[str, Any]]:
-        raise EvaluationError("executions() can't be used outside of a workflow")
-
-    def task(self, name: str | None = None) -> Mapping[str, Any] | None:
-        return None
-
-    def tasks(
-        self,
-        workflow_execution_id: str | None = None,
-        recursive: bool = False,
-        state: str | None = None,
-        flat: bool = False,
-    ) -> list[Mapping[str, Any]]:
-        raise EvaluationError("tasks() can't be used outside of a workflow")
-
-    def global_(self, name: str) -> Any:
-        return None
-
-    def uuid(self) -> str:
-        return str(uuid.uuid4())
-
-    def now(self) -> dt.datetime:
-        return self._clock.now()
-
-
-class _Scope:
-    __slots__ = ("data", "functions")
-
-    def __init__(self, data: Any, functions: OutsideWorkflow) -> None:
-        self.data = data
-        self.functions = functions
-
-
 class _LookUp(Exception):
     def __init__(self, key: ActionKey) -> None:
         super().__init__(key)
@@ -331,17 +254,6 @@ class _LookUp(Exception):
 
 def _not_found(action_id: str) -> NotFoundError:
     return NotFoundError(f"Action execution not found [id={action_id}]")
-
-
-def _ended(action: ActionExecution, result: Result, now: int) -> ActionExecution:
-    return replace(
-        action,
-        state=result.state,
-        output=FrozenDict({"result": result.value}),
-        accepted=True,
-        finished_at=now,
-        updated_at=now,
-    )
 
 
 def _reported(state: str, output: Json) -> Result:

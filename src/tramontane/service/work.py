@@ -8,11 +8,12 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 
-from tramontane.core.events import ActionCompleted, ActionLost, TimerFired, to_data
+from tramontane.core.events import ActionCompleted, TimerFired
 from tramontane.core.state import ActionExecution, Micros, Timer
 from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.results import Result
 from tramontane.service.action_executions import ActionExecutionUseCases
+from tramontane.service.claims import lose_claims
 from tramontane.service.engine import Engine
 from tramontane.store.jobs import ClaimedJob, Jobs
 from tramontane.store.nodes import NodeRow, Nodes
@@ -111,16 +112,9 @@ class NodeWork:
 
     async def lose_claims(self, process_id: str) -> int:
         """Take away all claims of a process that is over: its actions were lost, or are sent again."""
-        count = 0
-        while True:
-            lost = await self._jobs.lose_claims(process_id, _lost, self._engine.new_id, self.now(), _BATCH)
-            for job in lost.reported:
-                if job.execution_id is not None:
-                    self._engine.look(job.execution_id)
-            found = len(lost.reported) + len(lost.repeated) + len(lost.failed)
-            count += found
-            if found < _BATCH:
-                return count
+        return await lose_claims(
+            self._jobs, process_id, self._engine.new_id, self._engine.now, self._engine.look
+        )
 
     # -- timers ---------------------------------------------------------------------------
 
@@ -197,8 +191,4 @@ class NodeWork:
         log.info("took over node_id=%s lost_claims=%d executions=%d", process_id, lost, taken)
 
 
-def _lost(job: JobRow) -> FrozenDict:
-    return FrozenDict(to_data(ActionLost(job.action_id, job.attempt)))
-
-
-__all__ = ["ActionExecution", "ClaimedJob", "JobRow", "NodeRow", "NodeWork", "Timer"]
+__all__ = ["ActionExecution", "ClaimedJob", "JobRow", "Micros", "NodeRow", "NodeWork", "Timer"]
