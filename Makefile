@@ -4,10 +4,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+SEEDS  ?= 1 2 3
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fmt lint types imports bench clean
+.PHONY: help demo test fmt lint types imports chaos bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ types: $(VENV)/.checks ## Check types
 
 imports: $(VENV)/.checks ## Check which part imports which
 	$(BIN)/python -m pytest tests/architecture
+
+chaos: $(VENV)/.checks ## Kill, freeze and cut off nodes under load, for the seeds in SEEDS
+	$(BIN)/python -m pytest -s tests/chaos $(addprefix --chaos-seed=,$(SEEDS))
 
 bench: $(VENV)/.service ## Measure throughput and latency on this machine
 	@$(BIN)/python -m bench.main_job

@@ -32,3 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="where tests of the engine run: kept, reloaded, rest-sqlite, rest-postgresql (all)",
     )
+    parser.addoption(
+        "--chaos-seed",
+        action="append",
+        type=int,
+        default=[],
+        help="a seed of the long form of tests/chaos; may be given several times",
+    )
