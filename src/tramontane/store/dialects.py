@@ -18,15 +18,16 @@ URL_FORMS = (
 )
 
 
-async def connect(url: str) -> Dialect:
-    """Connect without looking at the tables."""
+async def connect(url: str, *, beside: bool = False) -> Dialect:
+    """Connect without looking at the tables; ``beside``: even to a file that another process owns."""
     try:
         parsed = sa.make_url(url)
     except (ArgumentError, ValueError):
         raise DatabaseSetupError(f"this is no database URL; write {URL_FORMS}") from None
     match parsed.drivername:
         case "sqlite":
-            return SQLite(Path(parsed.database) if parsed.database not in (None, "", ":memory:") else None)
+            in_memory = parsed.database in (None, "", ":memory:")
+            return SQLite(None if in_memory else Path(str(parsed.database)), beside=beside)
         case "postgresql" | "postgres":
             return await PostgreSQL.connect(parsed)
         case "mariadb" | "mysql":

@@ -32,6 +32,12 @@ class DatabaseSetupError(TramontaneError):
     code: ClassVar[str] = "database-setup"
 
 
+class FileInUseError(DatabaseSetupError):
+    """Another process owns the database file."""
+
+    code = "database-in-use"
+
+
 class SchemaError(DatabaseSetupError):
     """The tables are older or newer than this version of the service."""
 

@@ -7,7 +7,7 @@ Three groups:
   ``timers`` and ``jobs`` hold what still has to happen. There are no foreign keys between them, and
   each row of a tree carries its ``root_id``.
 * *definitions*: what people upload. Each change bumps the counter in ``catalog``.
-* *registers*: nodes, triggers, shares, code.
+* *registers*: nodes, triggers, shares, code, tokens.
 
 JSON is text (``Column.info["json"]``), times are microseconds. Migrations only ever add.
 """
@@ -497,3 +497,19 @@ service_state = sa.Table(
     _column("updated_at", micros()),
 )
 """Settings that all nodes share and people change while the service runs (maintenance)."""
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    _key(),
+    _column("hash", name(64)),  # SHA-256 of the token, in hexadecimal; the token itself is nowhere
+    _column("name", name(NAME)),
+    _column("project_id", name(PROJECT)),
+    json_column("roles"),
+    _column("created_at", micros()),
+    _column("expires_at", micros(), nullable=True),  # null: never
+    _column("revoked_at", micros(), nullable=True),
+    _column("last_used_at", micros(), nullable=True),  # coarse: written when the last time is long ago
+    sa.UniqueConstraint("hash"),
+)
+"""Tokens that the service issues itself."""

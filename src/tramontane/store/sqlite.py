@@ -31,6 +31,7 @@ from tramontane.store.errors import (
     ContentionError,
     DatabaseSetupError,
     DatabaseUnavailableError,
+    FileInUseError,
     OutcomeUnknownError,
     RefusedError,
     TakenError,
@@ -72,7 +73,7 @@ class FileLock:
             owner = self._file.read().strip()
             self._file.close()
             by = f" (process {owner})" if owner else ""
-            raise DatabaseSetupError(
+            raise FileInUseError(
                 f"the database file '{database}' is in use by another process{by}; only one process may "
                 "have it open. Stop that one, or use PostgreSQL to run several"
             ) from error
@@ -106,8 +107,12 @@ class SQLite:
     name = "sqlite"
     now_sql = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) * 1000"
 
-    def __init__(self, path: Path | None) -> None:
-        """Open ``path``; None: a database that vanishes when it is closed."""
+    def __init__(self, path: Path | None, *, beside: bool = False) -> None:
+        """Open ``path``; None: a database that vanishes when it is closed.
+
+        ``beside``: open it even while another process owns it, for small changes that no process keeps
+        in memory; SQLite's own locks are enough for them.
+        """
         self._scratch: Path | None = None
         if path is None:
             shared_memory = Path("/dev/shm")
@@ -117,7 +122,7 @@ class SQLite:
             path = self._scratch / "database"
         self._path = path.resolve()
         self._check_header()
-        self._lock = FileLock(self._path)
+        self._lock = self._own(beside)
         self._turn = asyncio.Lock()
         self._rendered: dict[tuple[Statement, int], str] = {}
         self._writing = ThreadPoolExecutor(1, "tramontane-writer")
@@ -128,7 +133,7 @@ class SQLite:
                 self._loader = self._connect()
                 self._loader.execute("PRAGMA query_only=ON")
         except BaseException:
-            self._lock.release()
+            self._disown()
             raise
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
         self._read_engine = self._engine(_READERS, "AUTOCOMMIT")
@@ -138,6 +143,23 @@ class SQLite:
             "begin",
             lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"),
         )
+
+    def _own(self, beside: bool) -> FileLock | None:
+        try:
+            return FileLock(self._path)
+        except FileInUseError:
+            if not beside:
+                raise
+            return None
+
+    def _disown(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    @property
+    def is_owner(self) -> bool:
+        """False when another process owns the file, and this one stands beside it."""
+        return self._lock is not None
 
     def _check_header(self) -> None:
         try:
@@ -309,7 +331,7 @@ class SQLite:
         self._reading.shutdown()
         self._loader.close()
         self._writer.close()
-        self._lock.release()
+        self._disown()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 

@@ -20,6 +20,7 @@ from tramontane.store.dialect import Dialect
 from tramontane.store.dialects import connect
 from tramontane.store.errors import DatabaseSetupError, SchemaError
 from tramontane.store.schema import metadata
+from tramontane.store.sqlite import SQLite
 
 VERSION_TABLE = "tramontane_schema"
 _ADVISORY_LOCK = 0x7472616D6F6E  # one upgrade at a time
@@ -52,24 +53,28 @@ async def check(url: str) -> None:
         standing = await _standing(dialect)
     finally:
         await dialect.close()
-    if standing == "empty":
-        raise SchemaError("the database has no tables yet; run 'tramontane db upgrade'")
     _refuse(standing)
 
 
 async def prepare_schema(dialect: Dialect) -> None:
     """Give an empty database its tables; refuse one with a schema of another version.
 
-    A SQLite file, which this process owns, is brought up to date; a server that others may share is not.
+    A SQLite file is brought up to date by the process that owns it; a server that others may share is not.
     """
     standing = await _standing(dialect)
-    if standing == "empty" or (standing == "older" and dialect.name == "sqlite"):
+    if isinstance(dialect, SQLite):
+        is_ours = dialect.is_owner and standing in ("empty", "older")
+    else:
+        is_ours = standing == "empty"
+    if is_ours:
         await _upgrade(dialect)
     else:
         _refuse(standing)
 
 
 def _refuse(standing: Standing) -> None:
+    if standing == "empty":
+        raise SchemaError("the database has no tables yet; run 'tramontane db upgrade'")
     if standing == "older":
         raise SchemaError(
             "the tables of the database are older than this version of the service; "
