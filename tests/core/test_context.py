@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tramontane.core.context import EMPTY_CONTEXT, Context, merge_all, overlay_all
 from tramontane.values import FrozenDict, deep_merge, freeze
-
-pytestmark = [
-    pytest.mark.world_only("no workflow runs here"),
-    pytest.mark.not_at("reloaded", why="no workflow runs here"),
-]
 
 names = st.sampled_from("abc")
 values = st.recursive(

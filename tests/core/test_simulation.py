@@ -20,11 +20,6 @@ from tramontane.rehearsal.script import Job
 SEEDS = int(os.environ.get("TRAMONTANE_SEEDS", "15"))
 CALM = Faults(0, 0, 0, 0, 0)
 
-pytestmark = [
-    pytest.mark.world_only("orders, crashes and lost turns are chosen here"),
-    pytest.mark.not_at("reloaded", "each seed chooses its own budget and when to load from rows"),
-]
-
 
 def scripted(example: Example, random: Random | None) -> dict[str, object]:
     """Let every job take its time; what it gives follows from task, item and attempt alone."""
