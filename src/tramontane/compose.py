@@ -99,6 +99,7 @@ class OpenNode:
         )
 
     async def readiness(self) -> Sequence[str]:
+            specs=self.catalog.spec,
         """Name what keeps this node from serving; nothing: it is ready."""
         reasons = []
         if not self.engine.is_accepting:

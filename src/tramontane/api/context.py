@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from tramontane.api.settings import ApiSettings
 from tramontane.auth import Authenticator, NoAuthentication, PolicyRules, Rules
 from tramontane.clock import Clock, SystemClock
+from tramontane.errors import NotFoundError
+from tramontane.lang import WorkflowSpec
 from tramontane.service.services import Services
 from tramontane.store.reads.objects import Reader
 
@@ -15,8 +17,16 @@ Readiness = Callable[[], Awaitable[Sequence[str]]]
 """Names what keeps the node from serving; nothing: it is ready."""
 
 
+Specs = Callable[[str], Awaitable[WorkflowSpec]]
+"""Gives what an execution runs by the hash of its content; NotFoundError: that is lost."""
+
+
 async def _always_ready() -> Sequence[str]:
     return ()
+
+
+async def _no_specs(spec_hash: str) -> WorkflowSpec:
+    raise NotFoundError(f"There are no stored definitions here [hash={spec_hash}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class Api:
     authenticator: Authenticator = field(default_factory=NoAuthentication)
     rules: Rules = field(default_factory=PolicyRules)
     readiness: Readiness = _always_ready
+    specs: Specs = _no_specs
     clock: Clock = field(default_factory=SystemClock)
 
     def now(self) -> int:

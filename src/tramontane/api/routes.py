@@ -13,6 +13,7 @@ from tramontane.api.collections import missing_identifier
 from tramontane.api.handlers import (
     action_executions,
     actions,
+    blockers,
     code_sources,
     cron_triggers,
     dynamic_actions,
@@ -123,6 +124,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/v2/executions/{id}/executions": {"GET": _guarded(trees.list_sub_executions, "executions:get")},
     "/v2/executions/{id}/report": {"GET": _guarded(trees.show_report, "executions:get")},
     "/v2/executions/{id}/errors_report": {"GET": _guarded(statistics.show_errors, "executions:get")},
+    "/v2/executions/{id}/blockers": {"GET": _guarded(blockers.show_blockers, "executions:get")},
     "/v2/executions/{id}/tasks_statistics": {
         "GET": _guarded(statistics.show_task_statistics, "executions:get")
     },
