@@ -95,11 +95,11 @@ class OpenNode:
             services=self.services,
             settings=_api_settings(self.settings),
             readiness=self.readiness,
+            specs=self.catalog.spec,
             clock=self.clock,
         )
 
     async def readiness(self) -> Sequence[str]:
-            specs=self.catalog.spec,
         """Name what keeps this node from serving; nothing: it is ready."""
         reasons = []
         if not self.engine.is_accepting:
