@@ -41,6 +41,28 @@ class Server:
             raise RuntimeError(f"{workflow} ended badly: {str(execution)[:2000]}")
         return execution
 
+    async def start(self, workflow: str, **body: Any) -> str:
+        """Start an execution; return its id."""
+        url = f"{self.base}/executions"
+        async with self.session.post(url, json={"workflow_name": workflow, **body}) as answer:
+            execution: dict[str, Any] = await answer.json()
+        if answer.status != 201:
+            raise RuntimeError(f"{workflow} was not started: {str(execution)[:2000]}")
+        return str(execution["id"])
+
+    async def ready(self) -> None:
+        """Wait until the server serves."""
+        url = self.base.removesuffix("/v2") + "/readyz"
+        for _ in range(300):
+            if self.process.returncode is not None:
+                raise RuntimeError("the server ended at once; see its message above")
+            with contextlib.suppress(aiohttp.ClientError):
+                async with self.session.get(url) as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+        raise RuntimeError("the server did not become ready within 30 seconds")
+
     def resident_megabytes(self) -> float:
         """Resident memory of the server and its children."""
         return sum(_resident(pid) for pid in _family(self.process.pid))
@@ -90,22 +112,9 @@ async def serving(database: str | None = None) -> AsyncIterator[tuple[Server, Pa
         async with aiohttp.ClientSession(connector=connector) as session:
             server = Server(process, port, session)
             try:
-                await _ready(server)
+                await server.ready()
                 yield server, file
             finally:
                 if process.returncode is None:
                     process.terminate()
                 await process.wait()
-
-
-async def _ready(server: Server) -> None:
-    url = server.base.removesuffix("/v2") + "/readyz"
-    for _ in range(300):
-        if server.process.returncode is not None:
-            raise RuntimeError("the server ended at once; see its message above")
-        with contextlib.suppress(aiohttp.ClientError):
-            async with server.session.get(url) as answer:
-                if answer.status == 200:
-                    return
-        await asyncio.sleep(0.1)
-    raise RuntimeError("the server did not become ready within 30 seconds")
