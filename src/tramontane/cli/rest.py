@@ -103,14 +103,14 @@ def send_to_app(app: ASGIApp) -> Send:
 
 
 @asynccontextmanager
-async def connect(url: str) -> AsyncIterator[RestClient]:
-    """Talk to the service at ``url`` (without ``/v2``)."""
-    async with aiohttp.ClientSession(url) as session:
+async def connect(url: str, always: Mapping[str, str] | None = None) -> AsyncIterator[RestClient]:
+    """Talk to the service at ``url`` (without ``/v2``); ``always`` are headers of every request."""
+    async with aiohttp.ClientSession(headers=always) as session:
 
         async def send(
             method: str, target: str, headers: Mapping[str, str], body: bytes
         ) -> tuple[int, bytes]:
-            async with session.request(method, target, headers=headers, data=body or None) as answer:
+            async with session.request(method, url + target, headers=headers, data=body or None) as answer:
                 return answer.status, await answer.read()
 
         yield RestClient(send)

@@ -11,13 +11,15 @@ import click
 
 from tramontane.actions.pack import standard_registry
 from tramontane.actions.registry import Registry
-from tramontane.cli.diagnostics import render
 from tramontane.cli.junit import Outcome, write_junit
+from tramontane.cli.recordings import read_recording
+from tramontane.cli.remote import service_options
+from tramontane.cli.replaying import show_replay
+from tramontane.cli.results import show_mismatch, show_problems
 from tramontane.cli.settings import WrongCallError
 from tramontane.cli.testfiles import Suite, UnusableFileError, find_test_files, read_suite
-from tramontane.testing import Case, Mismatch, Played, judge, play, summary
+from tramontane.testing import Case, Mismatch, Played, RecordedExecution, judge, play, summary
 
-_COLOURS: Final = {"-": "green", "+": "red"}
 _UNUSABLE: Final = 2
 
 
@@ -31,12 +33,37 @@ _UNUSABLE: Final = 2
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write JUnit's XML to FILE.",
 )
-def command(files: tuple[str, ...], wanted: str | None, verbose: bool, junit: Path | None) -> None:
+@click.option("--replay", metavar="EXECUTION", help="Run definitions over what an execution recorded.")
+@click.option("-w", "--workflow", metavar="NAME", help="With --replay: another workflow than it was then.")
+@click.option("--database", metavar="URL", help="With --replay: read a database instead of asking a service.")
+@service_options
+def command(
+    files: tuple[str, ...],
+    wanted: str | None,
+    verbose: bool,
+    junit: Path | None,
+    replay: str | None,
+    workflow: str | None,
+    database: str | None,
+    url: str,
+    token: str | None,
+) -> None:
     """Run test cases of definitions, without effects and in simulated time.
 
     FILE is a test file (x.test.yaml), a definition with one beside it, or a folder; without any it is the
     present folder. The exit status is 0 if all cases pass, 1 if one fails, 2 if a file can't be used.
+
+    With --replay the FILEs are definitions: they run over what the actions of a past execution gave, and
+    what goes differently is shown. EXECUTION is an id, or a file that 'tramontane export' wrote. The exit
+    status is 0 if nothing differs, else 1.
     """
+    if replay is not None:
+        if not files or wanted or junit:
+            raise WrongCallError("--replay takes the definitions as FILE, and neither -k nor --junit")
+        show_replay(files, _recording(replay, url, token, database), workflow)
+        return
+    if workflow is not None or database is not None:
+        raise WrongCallError("--workflow and --database belong to --replay")
     suites = _read(find_test_files(files or (".",)))
     chosen = [(suite, case) for suite in suites for case in suite.cases if _is_wanted(wanted, suite, case)]
     if not chosen:
@@ -48,6 +75,14 @@ def command(files: tuple[str, ...], wanted: str | None, verbose: bool, junit: Pa
     click.echo(_total(len(outcomes) - failed, failed))
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _recording(execution: str, url: str, token: str | None, database: str | None) -> RecordedExecution:
+    """Read a recording; that it can't be had isn't a difference, so the status is another."""
+    try:
+        return read_recording(execution, url, token, database)
+    except click.ClickException as error:
+        raise WrongCallError(error.message) from None
 
 
 def _read(paths: Sequence[Path]) -> list[Suite]:
@@ -63,13 +98,6 @@ def _read(paths: Sequence[Path]) -> list[Suite]:
     if unusable:
         raise click.exceptions.Exit(_UNUSABLE)
     return suites
-
-
-def show_problems(error: UnusableFileError) -> None:
-    """Show what is wrong with a file, as ``validate`` does."""
-    for problem in error.problems:
-        for line in render(problem, error.source):
-            click.echo(line, err=True)
 
 
 def _is_wanted(wanted: str | None, suite: Suite, case: Case) -> bool:
@@ -96,9 +124,7 @@ def _show(suite: Suite, case: Case, played: Played, mismatches: Sequence[Mismatc
         place = click.style(f"  {suite.name}:{case.line}", dim=True)
         click.echo(f"  {click.style('✗', fg='red', bold=True)} {case.name}{place}")
         for mismatch in mismatches:
-            click.echo(f"      {click.style(mismatch.title, fg='red')}")
-            for line in mismatch.lines:
-                click.echo(f"        {click.style(line, fg=_COLOURS.get(line[:1]))}")
+            show_mismatch(mismatch.title, mismatch.lines)
     if mismatches or verbose:
         rows = [f"{name} {state}{f' ×{runs}' if runs > 1 else ''}" for name, state, runs in summary(played)]
         click.echo(click.style(f"      ran: {', '.join(rows) or 'nothing'}", dim=True))

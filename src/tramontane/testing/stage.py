@@ -15,7 +15,7 @@ from typing import Any, Final
 from tramontane.actions.registry import Descriptor, InstantiationError, Registry
 from tramontane.core.adhoc import real_name
 from tramontane.core.decision import ActionInfo, ActionKey, FoundWorkflow, Key, WorkflowKey
-from tramontane.core.state import ActionExecution
+from tramontane.core.state import ActionExecution, Execution
 from tramontane.core.texts import invalid_input
 from tramontane.lang import load_workflow
 from tramontane.lang.spec import AdhocActionSpec, WorkflowSpec
@@ -28,8 +28,11 @@ from tramontane.testing.definitions import Definitions
 from tramontane.testing.matching import contains
 from tramontane.values import FrozenDict, encode, freeze
 
-_MOCKED: Final = "mocked-workflow"
+MOCKED: Final = "mocked-workflow"
 """The action that a mocked workflow consists of."""
+
+_MARK: Final = "mock-"  # begins the hash of mocked workflows
+_MESSAGE: Final = "<% isDict(task().result) and task().result.get(result) or task().result %>"
 
 _SHOWN_INPUT: Final = 300
 
@@ -74,7 +77,7 @@ class StageLibrary(Library):
         self._mocks = mocks
         self.full_names: dict[str, str] = {}  # of a workbook's actions that are called by their short names
         self._mocked = {
-            name: _mocked_workflow(name, definitions.workflows.get(name)) for name in mocks.workflows
+            name: mocked_workflow(name, definitions.workflows.get(name)) for name in mocks.workflows
         }
 
     def workflow(self, name: str, namespace: str = "") -> FoundWorkflow | None:
@@ -105,26 +108,36 @@ class StageLibrary(Library):
         return found
 
 
-def _mocked_workflow(name: str, spec: WorkflowSpec | None) -> FoundWorkflow:
-    """A workflow of one task that ends as its mock says; it takes the same input as the real one."""
+def mocked_workflow(name: str, spec: WorkflowSpec | None = None) -> FoundWorkflow:
+    """A workflow of one task that ends as a script says; it takes the same input as the real one.
+
+    An error that is a map with ``result`` becomes its whole output, as those of real workflows are.
+    """
     data: FrozenDict = freeze(
         {
             "version": "2.0",
             "name": name,
             "input": None if spec is None else spec.data.get("input"),
             "output": "<% task(mock).result %>",
+            "output-on-error": "<% isDict(task(mock).result) and task(mock).result or {} %>",
             "tasks": {
                 "mock": {
                     "version": "2.0",
                     "name": "mock",
                     "type": "direct",
-                    "action": _MOCKED,
-                    "on-error": [{"fail": {"msg": "<% task().result %>"}}],
+                    "action": MOCKED,
+                    "on-error": [{"fail": {"msg": _MESSAGE}}],
                 }
             },
         }
     )
-    return FoundWorkflow(f"mock-{name}", name, "", None, f"mock-{name}", load_workflow(data))
+    mark = f"{_MARK}{name}"
+    return FoundWorkflow(mark, name, "", None, mark, load_workflow(data))
+
+
+def is_mocked(execution: Execution) -> bool:
+    """Tell whether an execution runs a mocked workflow."""
+    return execution.spec_hash.startswith(_MARK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,15 +157,15 @@ class StageScript(Script):
     mocks: Mocks = field(default_factory=Mocks)
     registry: Registry = field(default_factory=Registry)
     full_names: Mapping[str, str] = field(default_factory=dict)
+    world: World | None = None
     calls: list[Call] = field(default_factory=list)
     _turns: Counter[tuple[Any, ...]] = field(default_factory=Counter)
 
     def outcome(self, job: Job) -> Outcome:
         action = job.action
-        if action.name == _MOCKED:
+        if action.name == MOCKED:
             mock = self.mocks.workflows[job.workflow_name]
-            given: FrozenDict = freeze({})  # a mocked workflow's input isn't the action's
-            return self._take(mock, given, 0, (id(mock),))
+            return self._take(mock, self._input_of(action), 0, (id(mock),))
         real = real_name(action.name, action.adhoc)
         self.calls.append(Call(action.name, job.workflow_name, str(action.task_name), action.input))
         task = action.task_name or ""
@@ -164,6 +177,12 @@ class StageScript(Script):
             if (found := self.mocks.actions.get(name)) is not None:
                 return self._take(found, action.input, action.index, (id(found),))
         return self._computed(job, real)
+
+    def _input_of(self, action: ActionExecution) -> FrozenDict:
+        """The input of the workflow that an action belongs to."""
+        assert self.world is not None and action.execution_id is not None
+        given: FrozenDict = self.world.states[action.execution_id].execution.input
+        return given
 
     def _take(self, mock: Mock, given: FrozenDict, index: int, counted: tuple[Any, ...]) -> Outcome:
         match mock:
@@ -249,7 +268,7 @@ def build_world(
     """Make a world whose library and script are a test's."""
     world = World(registry=registry, settles=False)
     library = StageLibrary(registry, definitions, mocks)
-    script = StageScript({}, mocks=mocks, registry=registry, full_names=library.full_names)
+    script = StageScript({}, mocks=mocks, registry=registry, full_names=library.full_names, world=world)
     world.library = library
     world.script = script
     for name, variables in environments.items():
