@@ -49,11 +49,14 @@ from tramontane.service.ids import SortableIds
 from tramontane.service.lookups import StoredRecords
 from tramontane.service.maintenance import Maintenance
 from tramontane.service.members import Members
+from tramontane.service.remote import ResultPosts
 from tramontane.service.services import Services
+from tramontane.service.standalone import OutsideWorkflow, StandAloneResults
 from tramontane.service.tasks import TaskUseCases
 from tramontane.service.trusts import NoTrusts
 from tramontane.service.work import NodeWork
 from tramontane.service.workbooks import Workbooks
+from tramontane.service.workers import WorkerActions, WorkerUseCases
 from tramontane.store.database import Database, open_database
 from tramontane.store.definitions import Definitions
 from tramontane.store.executions import Executions
@@ -61,6 +64,7 @@ from tramontane.store.jobs import Jobs
 from tramontane.store.maintenance import MaintenanceStore
 from tramontane.store.nodes import Nodes
 from tramontane.store.reads.reader import DatabaseReader
+from tramontane.store.served import Served
 from tramontane.store.single_records import SingleRecords
 from tramontane.store.work import Work
 from tramontane.values import freeze
@@ -167,7 +171,15 @@ def _wire(
     records = SingleRecords(database)
     definitions = Definitions(database)
     reader = DatabaseReader(database)
-    catalog = Catalog(definitions, StoredRecords(reader, store), registry, load_workflow, load_action)
+    served = Served(database)
+    catalog = Catalog(
+        definitions,
+        StoredRecords(reader, store),
+        registry,
+        load_workflow,
+        load_action,
+        WorkerActions(served),
+    )
     committer = Committer(store, node_id)
     pools = (settings.executor_name,) if settings.executor_name else ()
     executor = Executor(
@@ -210,13 +222,41 @@ def _wire(
     watch = CatalogWatch(catalog.refresh)
     wakeups = Wakeups(
         database.dialect.say,
-        {"inbox": inbox.wake, "jobs": executor.look, "catalog": watch.loop.wake},
+        {"inbox": inbox.wake, "jobs": lambda: jobs_heard(), "catalog": watch.loop.wake},
     )
     database.dialect.listen(wakeups.hear)
 
     def definitions_changed() -> None:
         catalog.forget()
         wakeups.tell("catalog")
+
+    def inbox_written(_: str) -> None:
+        inbox.wake()
+        wakeups.tell("inbox")
+
+    workers = WorkerUseCases(
+        Jobs(database),
+        Nodes(database),
+        served,
+        ResultPosts(
+            store,
+            StandAloneResults(records, OutsideWorkflow(clock), engine.now, settings.field_size_limit_kb),
+            new_id,
+            engine.now,
+            inbox_written,
+        ),
+        definitions_changed,
+        lease_seconds=settings.lease_seconds,
+        accepting=lambda: engine.is_accepting,
+    )
+
+    def jobs_heard() -> None:
+        executor.look()
+        workers.wake()
+
+    def jobs_written() -> None:
+        workers.wake()
+        wakeups.tell("jobs")
 
     around = Surroundings(definitions, checker, engine.now, new_id, definitions_changed)
     maintenance = Maintenance(engine, MaintenanceStore(database), exclusive=exclusive)
@@ -238,6 +278,7 @@ def _wire(
         forks=ForkUseCases(engine, catalog, store, records),
         tasks=TaskUseCases(engine, records),
         action_executions=alone,
+        workers=workers,
     )
     runtime = Node(
         engine=engine,
@@ -260,6 +301,7 @@ def _wire(
         targets=TargetWatch(work, pools=pools),
         wakeups=wakeups,
         grace_seconds=settings.shutdown_grace_seconds,
+        on_jobs=jobs_written,
     )
     return OpenNode(
         settings=settings,

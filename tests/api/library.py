@@ -104,6 +104,7 @@ class Library:
                 forks=nothing,
                 tasks=nothing,
                 action_executions=nothing,
+                workers=nothing,
             ),
             clock=self.clock,
         )

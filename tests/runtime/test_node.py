@@ -356,6 +356,7 @@ class Peer:
 class Row:
     def __init__(self, process_id: str, heartbeat: int) -> None:
         self.id = process_id
+        self.kind = "node"
         self.heartbeat = heartbeat
 
 

@@ -28,6 +28,7 @@ from tramontane.api.handlers import (
     tasks,
     trees,
     workbooks,
+    workers,
     workflows,
 )
 from tramontane.api.routing import Endpoint, Handler
@@ -182,6 +183,9 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "PUT": _guarded(event_triggers.update_event_trigger, "event_triggers:update"),
         "DELETE": _guarded(event_triggers.delete_event_trigger, "event_triggers:delete"),
     },
+    "/v2/workers/poll": {"POST": _guarded(workers.poll, "workers:poll")},
+    "/v2/workers/heartbeat": {"POST": _guarded(workers.heartbeat, "workers:poll")},
+    "/v2/workers/complete": {"POST": _guarded(workers.complete, "workers:poll")},
     "/v2/code_sources": {
         "GET": _guarded(code_sources.list_code_sources, "code_sources:list"),
         "POST": _guarded(code_sources.create_code_source, "code_sources:create"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tramontane.errors import UnavailableError
@@ -32,7 +33,8 @@ _TURNS_SECONDS = 10.0
 class Node:
     """Everything that runs in the background of one process.
 
-    ``grace_seconds``: how long running actions may go on when the node stops.
+    ``grace_seconds``: how long running actions may go on when the node stops; ``on_jobs`` is called when
+    it wrote jobs for others.
     """
 
     engine: Engine
@@ -48,6 +50,7 @@ class Node:
     targets: TargetWatch
     wakeups: Wakeups
     grace_seconds: float
+    on_jobs: Callable[[], None]
 
     async def start(self) -> None:
         """Start everything; when this returns, requests can be served."""
@@ -59,7 +62,7 @@ class Node:
         await self.executor.start()
         await self.timers.start()
         self.engine.on_stray(self._wake_for_rows)
-        self.executor.on_unclaimed(lambda: self.wakeups.tell("jobs"))
+        self.executor.on_unclaimed(self.on_jobs)
         await self.wakeups.start()
         await self.inbox.start()
         await self.targets.start()

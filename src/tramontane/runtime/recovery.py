@@ -5,7 +5,7 @@ can do that a lock that its session holds. A process is dead when its lock is fr
 hasn't moved for two seconds, or, lock or no lock, when the counter hasn't moved for the lease: on *this*
 node's monotonic clock, while this node's own session stayed up, so that clock jumps and a database
 that was away kill nobody. On a database that one process owns, every earlier process is dead when
-the next one opens it.
+the next one opens it. Workers, which call over HTTP, have no lock and outlive the nodes that they call.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Reaper:
         exclusive: bool,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``exclusive``: this process owns the database, all others are dead."""
+        """``exclusive``: this process owns the database, all others but workers are dead."""
         self._work = work
         self._lease = lease_seconds
         self._exclusive = exclusive
@@ -119,9 +119,10 @@ class Reaper:
 
     async def start(self) -> None:
         if self._exclusive:
-            for process_id in {*(node.id for node in await self._work.others()), *await self._work.absent()}:
+            # Workers live on: they call whoever owns the database now.
+            gone = {node.id for node in await self._work.others() if node.kind != "worker"}
+            for process_id in {*gone, *await self._work.absent()}:
                 await self._bury(process_id)
-            return
         await self.loop.start()
 
     async def stop(self) -> None:
@@ -132,12 +133,13 @@ class Reaper:
         has_own_lock = await self._work.hold()
         others = await self._work.others()
         locks = await self._work.alive([node.id for node in others]) if others else None
+        locked = locks if has_own_lock else None
         if self._looked_at is not None and now - self._looked_at > self._lease / 2:
             # This node was away itself: what it hasn't seen says nothing about others.
             self._seen.clear()
         self._looked_at = now
         for node in others:
-            self._note(node, now, has_lock=not has_own_lock or locks is None or node.id in locks)
+            self._note(node, now, has_lock=locked is None or node.id in locked or node.kind == "worker")
             if self._is_dead(self._seen[node.id], now):
                 await self._bury(node.id)
                 del self._seen[node.id]

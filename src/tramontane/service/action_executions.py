@@ -25,6 +25,7 @@ from tramontane.service.caller import Caller, may_see
 from tramontane.service.catalog import Catalog
 from tramontane.service.engine import Engine
 from tramontane.service.executions import visible_to
+from tramontane.service.pools import pool_of
 from tramontane.service.ports import Jobs, RecordStore
 from tramontane.service.services import RunOrder
 from tramontane.service.standalone import OutsideWorkflow, OwnScope, StandAloneResults, ended
@@ -117,7 +118,7 @@ class ActionExecutionUseCases:
 
     async def _schedule(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> ActionExecution:
         record = self._record(caller, order, resolved)
-        pool = order.target or ""
+        pool = pool_of(resolved.info.name, order.target)
         is_ours = self._jobs.reserve(pool)
         execution = FrozenDict(
             {

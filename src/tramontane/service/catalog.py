@@ -70,6 +70,12 @@ class ActionRegistry(Protocol):
     def find(self, name: str) -> ActionInfo | None: ...
 
 
+class ActionFinder(Protocol):
+    """Actions that workers bring (:class:`tramontane.service.workers.WorkerActions`)."""
+
+    async def find(self, name: str, project_id: str) -> ActionInfo | None: ...
+
+
 class Recent(Generic[V]):
     """A map of bounded size that forgets what was not used for longest."""
 
@@ -103,13 +109,16 @@ class Catalog:
         registry: ActionRegistry,
         load_workflow: Callable[[FrozenDict], WorkflowSpec],
         load_action: Callable[[FrozenDict], AdhocActionSpec],
+        brought: ActionFinder | None = None,
     ) -> None:
-        """``load_*`` rebuild specs from their stored data (:mod:`tramontane.lang`)."""
+        """``load_*`` rebuild specs from their stored data (:mod:`tramontane.lang`); ``brought`` finds what
+        is neither defined nor installed."""
         self._definitions = definitions
         self._records = records
         self._registry = registry
         self._load_workflow = load_workflow
         self._load_action = load_action
+        self._brought = brought
         self._found: Recent[Any] = Recent(_DEFINITIONS)
         self._workflows: Recent[WorkflowSpec] = Recent(_SPECS)
         self._actions: Recent[AdhocActionSpec] = Recent(_SPECS)
@@ -200,7 +209,7 @@ class Catalog:
             installed = await self._dynamic_action(name, key.namespace, viewer) or self._registry.find(name)
             if installed is not None:
                 return installed
-        return None
+        return None if self._brought is None else await self._brought.find(key.name, viewer.project_id)
 
     async def _dynamic_action(self, name: str, namespace: str, viewer: Viewer) -> CodeAction | None:
         for place in _namespaces(namespace):

@@ -24,6 +24,7 @@ from tramontane.core.commands import (
 from tramontane.core.decision import Decision
 from tramontane.core.events import AnyEvent, Continued, Started, to_data
 from tramontane.core.state import ActionExecution, Execution, Micros, PastRun, SubWorkflow, Task, Timer
+from tramontane.service.pools import pool_of
 from tramontane.service.ports import Jobs
 from tramontane.store.records import InboxRow, JobRow, TurnWrite
 from tramontane.values import FrozenDict
@@ -171,14 +172,15 @@ class Changes:
         self, command: RunAction, execution: Execution, node_id: str, jobs: Jobs, effects: Effects
     ) -> JobRow:
         action = self._actions.get(command.action.id, command.action)
-        pool = action.target or ""
+        name = real_name(action.name, action.adhoc)
+        pool = pool_of(name, action.target)
         is_ours = jobs.reserve(pool)
         row = JobRow(
             action_id=action.id,
             execution_id=execution.id,
             root_id=execution.root_id,
             project_id=action.project_id,
-            action_name=real_name(action.name, action.adhoc),
+            action_name=name,
             pool=pool,
             attempt=action.attempt,
             safe_rerun=action.safe_rerun,

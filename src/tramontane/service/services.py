@@ -24,6 +24,7 @@ from tramontane.service.environments import Environments
 from tramontane.service.event_triggers import EventTriggers
 from tramontane.service.members import Members
 from tramontane.service.workbooks import Workbooks
+from tramontane.service.workers import WorkerUseCases
 from tramontane.values import EMPTY, FrozenDict
 
 MaintenanceStatus = Literal["RUNNING", "PAUSING", "PAUSED"]
@@ -202,3 +203,4 @@ class Services:
     forks: Forks
     tasks: Tasks
     action_executions: ActionExecutions
+    workers: WorkerUseCases

@@ -94,13 +94,12 @@ class NodeWork:
         return await self._jobs.still_held(self.node_id, jobs)
 
     async def fail_unserved(self, own: Collection[str], seconds: float) -> int:
-        """End jobs that have waited so long for an executor that nobody is; return how many.
+        """End jobs that have waited so long for a pool that nobody ever served; return how many.
 
-        ``own`` are the pools that this node serves itself.
+        Those of a pool whose executors are all away wait for one. ``own``: pools that are served by
+        declaration.
         """
-        served = {"", *own}
-        for node in await self._nodes.all():
-            served.update(node.info.get("pools", ()))
+        served = {"", *own, *await self._nodes.known_pools()}
         jobs = await self._jobs.unserved(served, self.now() - round(seconds * 1_000_000))
         for job in jobs:
             text = (

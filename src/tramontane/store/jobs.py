@@ -49,13 +49,29 @@ class Jobs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, process_id: str, pools: Collection[str], limit: int) -> list[ClaimedJob]:
-        """Claim up to ``limit`` jobs of these pools (``""``: jobs for anybody), oldest first."""
+    async def claim(
+        self,
+        process_id: str,
+        pools: Collection[str],
+        limit: int,
+        *,
+        names: Collection[str] | None = None,
+        project_id: str | None = None,
+    ) -> list[ClaimedJob]:
+        """Claim up to ``limit`` jobs of these pools (``""``: jobs for anybody), oldest first.
+
+        ``names``: of these actions alone; ``project_id``: of this project alone.
+        """
         jobs, actions = schema.jobs, schema.action_executions
         async with self._database.write() as connection:
             rows = await connection.execute(
                 sa.select(*columns(jobs, codec.read_job))
-                .where(jobs.c.claimed_by.is_(None), jobs.c.pool.in_(pools))
+                .where(
+                    jobs.c.claimed_by.is_(None),
+                    jobs.c.pool.in_(pools),
+                    sa.true() if names is None else jobs.c.action_name.in_(names),
+                    sa.true() if project_id is None else jobs.c.project_id == project_id,
+                )
                 .order_by(jobs.c.created_at)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -121,6 +137,16 @@ class Jobs:
                 sa.select(*columns(jobs, codec.read_job)).where(jobs.c.claimed_by == process_id)
             )
             return records(codec.read_job, rows)
+
+    async def claimed(self, process_id: str, action_id: str, attempt: int) -> JobRow | None:
+        """The job of an attempt, if the process may still report its result."""
+        jobs = schema.jobs
+        statement = sa.select(*columns(jobs, codec.read_job)).where(
+            jobs.c.action_id == action_id, jobs.c.attempt == attempt, jobs.c.claimed_by == process_id
+        )
+        async with self._database.read() as connection:
+            found = records(codec.read_job, await connection.execute(statement))
+        return found[0] if found else None
 
     async def claimants(self) -> list[str]:
         """Ids of all processes, dead ones too, that hold claims."""

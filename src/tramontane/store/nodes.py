@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.core.state import Micros
 from tramontane.store import codec, schema
 from tramontane.store.database import Database
+from tramontane.store.served import Served
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """A process. ``kind``: ``node`` or ``executor``; ``name`` and ``info`` are for people."""
+    """A process. ``kind``: ``node``, ``executor`` or ``worker``; ``name`` and ``info`` are for people."""
 
     id: str
     name: str
@@ -32,9 +35,13 @@ class Nodes:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._served = Served(database)
 
     async def register(self, node_id: str, name: str, kind: str, info: Any) -> Micros:
-        """Enter a process that has just started; return the database's time."""
+        """Enter a process that has just started, and what ``pools`` its ``info`` names; return the
+        database's time."""
+        if pools := info.get("pools"):
+            await self._served.remember_pools(pools)
         async with self._database.write() as connection:
             now = await self._now(connection)
             await connection.execute(
@@ -61,6 +68,27 @@ class Nodes:
                 .values(heartbeat=nodes.c.heartbeat + 1, heartbeat_at=now)
             )
         return now if result.rowcount else None
+
+    async def keep(self, node_id: str, name: str, kind: str, info: Any) -> None:
+        """Show that a process lives that knows nothing of the register: enter it when it isn't there."""
+        nodes = schema.nodes
+        async with self._database.write() as connection:
+            result = await connection.execute(
+                sa.update(nodes)
+                .where(nodes.c.id == node_id)
+                .values(
+                    heartbeat=nodes.c.heartbeat + 1,
+                    heartbeat_at=await self._now(connection),
+                    info=codec.json_text(info),
+                )
+            )
+        if not result.rowcount:
+            with contextlib.suppress(IntegrityError):  # another node took a call of it at the same time
+                await self.register(node_id, name, kind, info)
+
+    async def known_pools(self) -> frozenset[str]:
+        """Every pool that some process has ever served."""
+        return await self._served.pools()
 
     async def hold(self, node_id: str) -> bool:
         """Keep the lock that shows this process's life; see :meth:`Dialect.hold`."""

@@ -1,0 +1,138 @@
+"""The protocol of workers: polls, heartbeats, results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.api.running import Running
+
+RESIZE = {"name": "img.resize", "parameters": ["image", {"width": 100}]}
+FLOW = """
+version: '2.0'
+wf:
+  tasks:
+    a: {action: img.resize image=<% 7 %>, publish: {got: <% task().result %>}}
+  output: {got: <% $.got %>}
+"""
+
+
+def poll(client: Running, worker: str, **body: Any) -> list[dict[str, Any]]:
+    answer = client.post("/v2/workers/poll", {"worker_id": worker, "actions": [RESIZE], **body})
+    assert answer.status == 200, answer
+    jobs = answer.json["jobs"]
+    assert isinstance(jobs, list)
+    return jobs
+
+
+def held(job: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"action_id": job["action_id"], "attempt": job["attempt"]}]
+
+
+def complete(client: Running, worker: str, job: dict[str, Any], **outcome: Any) -> bool:
+    answer = client.post("/v2/workers/complete", {"worker_id": worker, **held(job)[0], **outcome})
+    assert answer.status == 200, answer
+    accepted = answer.json["accepted"]
+    assert isinstance(accepted, bool)
+    return accepted
+
+
+def test_an_action_that_only_a_worker_brings_runs_there(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    execution = service.start("wf")
+    (job,) = poll(service, "w", wait=10)
+    assert (job["name"], job["input"], job["timeout"]) == ("img.resize", {"image": 7}, None)
+    assert job["context"]["action_execution_id"] == job["action_id"]
+    assert complete(service, "w", job, data={"size": 3})
+    end = service.finish(execution["id"])
+    assert (end["state"], end["output"]) == ("SUCCESS", '{"got":{"size":3}}')
+
+
+def test_an_error_of_a_worker_is_the_error_of_the_action(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    execution = service.start("wf")
+    (job,) = poll(service, "w", wait=10)
+    assert complete(service, "w", job, error="no such image")
+    end = service.finish(execution["id"])
+    assert end["state"] == "ERROR"
+    assert "no such image" in end["state_info"]
+
+
+def test_a_result_counts_once(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    execution = service.start("wf")
+    (job,) = poll(service, "w", wait=10)
+    assert complete(service, "w", job, data=1)
+    assert not complete(service, "w", job, data=2)
+    assert service.finish(execution["id"])["output"] == '{"got":1}'
+
+
+def test_nobody_reports_for_another(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    service.start("wf")
+    (job,) = poll(service, "w", wait=10)
+    assert not complete(service, "thief", job, data=2)
+
+
+def test_input_that_a_worker_does_not_take_is_refused_by_the_task(service: Running) -> None:
+    poll(service, "w")
+    service.define("version: '2.0'\nwf: {tasks: {a: {action: img.resize height=1}}}")
+    end = service.finish(service.start("wf")["id"])
+    assert end["state"] == "ERROR"
+    assert "Invalid input [name=img.resize, class=worker, missing=['image']" in end["state_info"]
+
+
+def test_an_action_that_no_worker_brought_is_unknown(service: Running) -> None:
+    service.define("version: '2.0'\nwf: {tasks: {a: {action: img.turn}}}")
+    end = service.finish(service.start("wf")["id"])
+    assert "Failed to find action [action_name=img.turn" in end["state_info"]
+
+
+def test_a_worker_is_told_what_nobody_wants_any_more(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    service.start("wf")
+    (job,) = poll(service, "w", wait=10)
+    beat = {"worker_id": "w", "held": held(job)}
+    assert service.post("/v2/workers/heartbeat", beat).json["cancelled"] == []
+    service.put(f"/v2/action_executions/{job['action_id']}", {"state": "CANCELLED"})
+    assert service.post("/v2/workers/heartbeat", beat).json["cancelled"] == held(job)
+
+
+def test_what_got_lost_with_an_answer_is_given_again(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    service.start("wf")
+    (job,) = poll(service, "w", wait=10)
+    assert poll(service, "w", held=held(job)) == []
+    assert poll(service, "w", held=[]) == [job]
+
+
+def test_a_pool_of_workers_takes_what_is_addressed_to_it(service: Running) -> None:
+    service.define("version: '2.0'\nwf: {tasks: {a: {action: std.http, input: {url: x}, target: lab}}}")
+    service.start("wf")
+    answer = service.post("/v2/workers/poll", {"worker_id": "w", "pools": ["lab"], "wait": 10})
+    (job,) = answer.json["jobs"]
+    assert job["name"] == "std.http"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"worker_id": "w"},
+        {"worker_id": "w", "actions": [{"name": "a", "parameters": 1}]},
+        {"worker_id": "w", "actions": [1]},
+        {"worker_id": "w", "pools": ["a"], "held": ["x"]},
+        {"worker_id": "w", "pools": ["a"], "wait": -1},
+        {"worker_id": "w", "pools": ["a"], "other": 1},
+    ],
+)
+def test_a_wrong_poll_is_refused_with_words(service: Running, body: dict[str, Any]) -> None:
+    answer = service.post("/v2/workers/poll", body)
+    assert answer.status == 400
+    assert answer.fault
