@@ -34,12 +34,13 @@ RULES: dict[str, frozenset[str]] = {
     "api": LEAVES | {"service", "store", "lang", "auth", "drawing", "core.state", "actions.registry"},
     "drawing": ENGINE,
     "ui": frozenset(),
+    "worker": frozenset(),
     "rehearsal": ENGINE | {"core", "actions.registry"},
     "testing": ENGINE | {"core", "actions.registry", "rehearsal"},
 }
 """Part -> parts (or single modules of parts) that it may import."""
 
-UNRESTRICTED = frozenset({"__init__", "__main__", "cli", "compose", "compose_executor", "config"})
+UNRESTRICTED = frozenset({"__init__", "__main__", "cli", "compose", "compose_auth", "compose_executor", "config"})
 """Where everything is wired together."""
 
 OPTIONAL_DEPENDENCIES = frozenset({"asyncmy", "uvloop"})
