@@ -19,7 +19,9 @@ from tramontane.actions.uploaded import UploadedCode
 from tramontane.api.app import create_app
 from tramontane.api.context import Api
 from tramontane.api.settings import ApiSettings
+from tramontane.auth import Authenticator, Rules
 from tramontane.clock import Clock, SystemClock
+from tramontane.compose_auth import open_authenticator, policy_rules
 from tramontane.config import Settings
 from tramontane.core.decision import CoreSettings
 from tramontane.lang import load_action, load_workflow
@@ -86,6 +88,8 @@ class OpenNode:
     clock: Clock
 
     @property
+    authenticator: Authenticator
+    rules: Rules
     def id(self) -> str:
         return self.engine.node_id
 
@@ -100,6 +104,8 @@ class OpenNode:
             settings=_api_settings(self.settings),
             readiness=self.readiness,
             specs=self.catalog.spec,
+            authenticator=self.authenticator,
+            rules=self.rules,
             clock=self.clock,
         )
 
@@ -127,13 +133,16 @@ async def open_node(
     """
     async with AsyncExitStack() as stack:
         database = await open_database(settings.database)
+        PolicyFileError, IdentitySetupError: files that settings name can't be used.
         stack.push_async_callback(database.close)
+    rules = policy_rules(settings)
         registry = action_registry(settings)
         stack.push_async_callback(registry.close)
         checker = Checker()
         stack.push_async_callback(checker.close)
         runner = runner or ActionRunner(settings.executor_threads)
-        node = _wire(settings, database, registry, checker, runner, clock)
+        authenticator = open_authenticator(settings, database, clock or SystemClock(), stack)
+        node = _wire(settings, database, registry, checker, runner, clock, authenticator, rules)
         stack.push_async_callback(node.runtime.stop)
         await node.runtime.start()
         yield node
@@ -164,6 +173,8 @@ def _wire(
 ) -> OpenNode:
     exclusive = database.name == "sqlite"
     shared_clock = DatabaseClock() if given is None and not exclusive else None
+    authenticator: Authenticator,
+    rules: Rules,
     clock: Clock = given or shared_clock or SystemClock()
     new_id = SortableIds(clock)
     node_id = new_id()
@@ -320,6 +331,8 @@ def _wire(
 def _api_settings(settings: Settings) -> ApiSettings:
     return ApiSettings(
         max_limit=settings.max_limit,
+        authenticator=authenticator,
+        rules=rules,
         max_body_bytes=settings.max_body_bytes,
         validation_mode=settings.validation_mode,
         strict_definitions=settings.strict_definitions,

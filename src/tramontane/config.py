@@ -114,6 +114,13 @@ def _networks(given: Any) -> tuple[str, ...]:
     return networks
 
 
+def _url(given: Any) -> str:
+    text = _text(given).strip()
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return text
+
+
 def _path(given: Any) -> Path | None:
     return Path(_text(given)) if given else None
 
@@ -150,6 +157,48 @@ class Settings:
         default=False, metadata=_read(_flag, "oslo_middleware.enable_proxy_headers_parsing")
     )
     cors_origins: tuple[str, ...] = field(default=(), metadata=_read(_list, "cors.allowed_origin"))
+
+    # -- who may call
+    auth: Literal["none", "token", "keystone", "oidc", "keycloak"] = field(
+        default="none", metadata=_read(_choice("none", "token", "keystone", "oidc", "keycloak"))
+    )
+    policy_file: Path | None = field(default=None, metadata=_read(_path, "oslo_policy.policy_file"))
+    identity_ca_file: Path | None = field(default=None, metadata=_read(_path))
+    identity_cert_file: Path | None = field(default=None, metadata=_read(_path))
+    identity_key_file: Path | None = field(default=None, metadata=_read(_path))
+    identity_insecure: bool = field(default=False, metadata=_read(_flag))
+    keystone_url: str = field(default="", metadata=_read(_url, "keystone_authtoken.auth_url"))
+    keystone_username: str = field(default="", metadata=_read(_text, "keystone_authtoken.username"))
+    keystone_password: str = field(
+        default="", repr=False, metadata=_read(_text, "keystone_authtoken.password")
+    )
+    keystone_project: str = field(default="service", metadata=_read(_text, "keystone_authtoken.project_name"))
+    keystone_user_domain: str = field(
+        default="Default", metadata=_read(_text, "keystone_authtoken.user_domain_name")
+    )
+    keystone_project_domain: str = field(
+        default="Default", metadata=_read(_text, "keystone_authtoken.project_domain_name")
+    )
+    keystone_service_roles: tuple[str, ...] = field(
+        default=("service",), metadata=_read(_list, "keystone_authtoken.service_token_roles")
+    )
+    keystone_cache_seconds: float = field(
+        default=60.0, metadata=_read(_seconds(), "keystone_authtoken.token_cache_time")
+    )
+    oidc_issuer: str = field(default="", metadata=_read(_url))
+    oidc_audience: tuple[str, ...] = field(default=(), metadata=_read(_list))
+    oidc_project_claim: str = field(default="project_id", metadata=_read(_text))
+    oidc_roles_claim: str = field(default="roles", metadata=_read(_text))
+    oidc_user_claim: str = field(default="sub", metadata=_read(_text))
+    keycloak_url: str = field(default="", metadata=_read(_url, "keycloak_oidc.auth_url"))
+    keycloak_certs_path: str = field(
+        default="/realms/%s/protocol/openid-connect/certs",
+        metadata=_read(_text, "keycloak_oidc.public_cert_url"),
+    )
+    keycloak_user_info_url: str = field(
+        default="", metadata=_read(_text, "keycloak_oidc.user_info_endpoint_url")
+    )
+    keycloak_issuer: str = field(default="", metadata=_read(_text, "keycloak_oidc.keycloak_iss"))
 
     # -- the engine
     field_size_limit_kb: int = field(
@@ -209,7 +258,17 @@ class Settings:
                 f"lease_seconds ({self.lease_seconds:g}) must be at least three times "
                 f"heartbeat_seconds ({self.heartbeat_seconds:g}), or living nodes are taken for dead."
             )
+        lacking = [name for name in _NEEDED.get(self.auth, ()) if not getattr(self, name)]
+        if lacking:
+            raise SettingsError(f"auth = {self.auth} needs {' and '.join(lacking)}.")
 
+
+_NEEDED: Final = {
+    "keystone": ("keystone_url",),
+    "oidc": ("oidc_issuer", "oidc_audience"),
+    "keycloak": ("keycloak_url",),
+}
+"""Way of authenticating -> settings that it can't do without."""
 
 _FIELDS: Final = {each.name: each for each in fields(Settings)}
 
@@ -333,6 +392,48 @@ def _switches(parser: configparser.RawConfigParser, file: Path, problems: list[s
         else:
             path = parser.get("api", "info_json_file_path", fallback="info.json")
             found["info_file"] = (place, path if enabled else "")
+    found.update(_authentication(parser, file, problems))
+    return found
+
+
+_WAYS: Final = {"keystone": "keystone", "keycloak-oidc": "keycloak"}
+_TLS: Final = {
+    "cafile": "identity_ca_file",
+    "certfile": "identity_cert_file",
+    "keyfile": "identity_key_file",
+    "insecure": "identity_insecure",
+}
+
+
+def _authentication(parser: configparser.RawConfigParser, file: Path, problems: list[str]) -> Given:
+    """Read how a ``mistral.conf`` has callers authenticated, which is on unless it says otherwise.
+
+    A file that names no identity server can't mean that it is on: it is no deployment's.
+    """
+    place = f"[pecan] auth_enable in '{file}'"
+    given = parser.get("pecan", "auth_enable", fallback=None)
+    try:
+        enabled = None if given is None else _flag(given)
+    except ValueError as error:
+        problems.append(f"{place} {error}.")
+        return {}
+    way = parser.get("DEFAULT", "auth_type", fallback="keystone")
+    if way not in _WAYS:
+        problems.append(f"[DEFAULT] auth_type in '{file}' must be one of {', '.join(_WAYS)}, not {way!r}.")
+        return {}
+    section = "keystone_authtoken" if way == "keystone" else "keycloak_oidc"
+    found: Given = {
+        name: (f"[{section}] {option} in '{file}'", parser.get(section, option))
+        for option, name in _TLS.items()
+        if parser.has_option(section, option)
+    }
+    if enabled is None:
+        enabled = parser.has_option(section, "auth_url")
+    found["auth"] = (place, _WAYS[way] if enabled else "none")
+    if parser.has_option("oslo_policy", "policy_file"):
+        # As for Mistral's own reading, a relative path starts where the file with the settings is.
+        path = file.parent / parser.get("oslo_policy", "policy_file")
+        found["policy_file"] = (f"[oslo_policy] policy_file in '{file}'", str(path))
     return found
 
 

@@ -82,7 +82,7 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(tmp_path: Path)
     )
     environ = {"TRAMONTANE_PORT": "70000", "TRAMONTANE_HTTP_DENIED_CIDRS": "10.0.0.0/8,nonsense"}
     with pytest.raises(SettingsError) as caught:
-        load_settings(file, environ, executor_slots=0, lease_secondz=5)
+        load_settings(file, environ, executor_threads=0, lease_secondz=5)
     text = caught.value.message
     for part in (
         "did you mean 'max_limit'",
@@ -91,7 +91,7 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place(tmp_path: Path)
         "must be true or false",
         "TRAMONTANE_PORT must be from 0 to 65535, not '70000'",
         "'nonsense', which is no network",
-        "'executor_slots' must be a whole number from 1 on",
+        "'executor_threads' must be a whole number from 1 on",
         "did you mean 'lease_seconds'",
     ):
         assert part in text

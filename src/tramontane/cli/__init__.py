@@ -24,6 +24,7 @@ COMMANDS = {
     "graph": ("tramontane.cli.graph", "Draw a workflow as Mermaid, DOT or SVG."),
     "schema": ("tramontane.cli.schema", "Print the language as JSON Schema, for editors."),
     "db": ("tramontane.cli.db", "Look after the database."),
+    "token": ("tramontane.cli.token", "Issue tokens, list them, revoke them."),
 }
 
 

@@ -37,10 +37,11 @@ def command(config_file: Path | None, log_level: str, insecure_no_auth: bool, **
     as TRAMONTANE_PORT, or from a file. SIGTERM and SIGINT stop the service when what is under way is done.
     """
     settings = read_settings(config_file, given)
-    if not insecure_no_auth and not is_loopback(settings.host):
+    if settings.auth == "none" and not insecure_no_auth and not is_loopback(settings.host):
         raise WrongCallError(
             f"whoever reaches {settings.host} would be the administrator of this service, because nobody is "
-            "asked who they are; listen on 127.0.0.1, or add --insecure-no-auth if the network is trusted"
+            "asked who they are; choose a way with --auth, listen on 127.0.0.1, or add --insecure-no-auth if "
+            "the network is trusted"
         )
     set_up_logging(log_level)
     try:
