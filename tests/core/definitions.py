@@ -271,3 +271,54 @@ DEFINITIONS = (
         + "    j: {join: all}\n",
     ),
 )
+
+DISORDERLY = (
+    Example(
+        "items of sub-workflows",
+        """
+        wf:
+          task-defaults: {on-error: h}
+          tasks:
+            a:
+              with-items: i in <% range(5) %>
+              concurrency: 2
+              workflow: sub p=<% $.i %>
+              retry: {count: 1, delay: 1}
+              timeout: 30
+              on-success: j
+            b: {with-items: "i in [1, 2, 3]", action: ajob, wait-after: 2, on-success: j}
+            c: {action: ajob, timeout: 5, retry: {count: 2, delay: 1}, on-complete: j}
+            j: {join: 2, action: job, pause-before: true, on-skip: h, on-success: [k, succeed, h]}
+            k: {workflow: sub p=1}
+            h: {join: one, action: job}
+        sub:
+          input: [p]
+          output: {v: <% $.x + $.p %>}
+          tasks:
+            t: {action: ajob, wait-before: 1, publish: {x: 1}, on-success: [pause, u], on-error: [v, fail]}
+            u: {action: job, fail-on: "<% $.p = 3 %>"}
+            v: {action: job, wait-before: 2}
+        """,
+        failing={"j": 1, "h": 1},
+    ),
+    Example(
+        "globals and loops",
+        """
+        wf:
+          vars: {n: 0}
+          tasks:
+            s: {action: job, on-complete: [x, y]}
+            x:
+              action: job
+              keep-result: false
+              on-complete:
+                publish: {global: {n: <% $.n + 1 %>}}
+                next: [j, {x: <% $.n < 2 %>}]
+            y: {workflow: deep, on-complete: j}
+            j: {join: all, action: job, on-success: [{y: <% $.n < 3 %>}], on-error: [{x: <% $.n < 4 %>}]}
+        deep: {tasks: {d: {workflow: deeper, on-error: [{e: <% global(g) %>}]}, e: {action: job}}}
+        deeper: {tasks: {t: {action: ajob, publish: {z: <% env().k %>}}, u: {action: job, on-error: noop}}}
+        """,
+        failing={"t": 1, "u": 1, "x": 1},
+    ),
+)

@@ -584,3 +584,26 @@ def test_a_second_pause_in_the_backlog_pauses_again() -> None:
     run.resume()
     run.world.run()
     assert (run.state, run.names()) == ("SUCCESS", ["d", "a", "b", "c", "e"])
+
+
+@pytest.mark.world_only("the options of a stop are asked for by other means over REST")
+def test_a_rerun_inside_an_item_repeats_the_items_that_have_no_result() -> None:
+    run = begin(
+        """
+        wf:
+          tasks:
+            a:
+              with-items: "i in [0, 1, 2]"
+              concurrency: 1
+              workflow: sub
+              retry: {count: 1, delay: 9}
+        sub: {tasks: {t: {action: job}}}
+        """,
+        script={"t": [fails(), fails(), fails(), gives()]},
+    )
+    assert (run.task("a").state, len(run.calls("a"))) == ("DELAYED", 3)
+    run.stop("ERROR", recursive=True)
+    run.sub("a", 1).rerun("t")
+    run.world.run()
+    assert [call.index for call in run.calls("a") if call.accepted] == [1, 0, 2]
+    assert (run.task("a").state, run.state) == ("SUCCESS", "SUCCESS")

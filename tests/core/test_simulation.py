@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 from tests.core.chaos import Chaos, ChaoticWorld, Faults, outcome
-from tests.core.definitions import DEFINITIONS, Example
+from tests.core.definitions import DEFINITIONS, DISORDERLY, Example
 from tests.core.lab import FAKES, REGISTRY, document
 
 from tramontane.rehearsal import Outcome, Run, World, fails, gives, waits
@@ -125,7 +125,7 @@ def test_the_order_alone_changes_nothing(example: Example) -> None:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-@pytest.mark.parametrize("example", DEFINITIONS, ids=lambda example: example.name)
+@pytest.mark.parametrize("example", (*DEFINITIONS, *DISORDERLY), ids=lambda example: example.name)
 def test_whatever_clients_do_nothing_hangs(example: Example, seed: int) -> None:
     world = chaotic_world(example, Random(-seed - 1), Faults())
     world.start("wf", env={"k": 1}, **example.params)

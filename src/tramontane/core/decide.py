@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from tramontane.core import fork, operations, reports, workflow
+from tramontane.core import fork, operations, reports, revival, workflow
 from tramontane.core.children import complete_action
 from tramontane.core.creation import create_execution
 from tramontane.core.decision import Decision, Env, Needs, StartRequest
@@ -108,9 +108,9 @@ def _handle(draft: Draft, event: AnyEvent) -> None:
         case StopAsked():
             operations.stop(draft, event)
         case RerunAsked():
-            operations.rerun(draft, event)
+            revival.rerun(draft, event)
         case SkipAsked():
-            operations.skip(draft, event)
+            revival.skip(draft, event)
         case EnvironmentMerged():
             operations.environment_merged(draft, event)
         case EnvironmentChanged():
@@ -124,7 +124,7 @@ def _handle(draft: Draft, event: AnyEvent) -> None:
         case ChildResumed():
             reports.child_resumed(draft, event)
         case ChildRevived():
-            operations.child_revived(draft, event)
+            revival.child_revived(draft, event)
         case ChildDeleted():
             reports.child_deleted(draft, event)
         case _:

@@ -78,15 +78,16 @@ def _start_portion(draft: Draft, task: Task) -> None:
 
 
 def _count_items(draft: Draft, task: Task, count: int) -> Task:
-    """Note how many items there are, and for a re-run without reset which of them are left to do."""
+    """Note how many items there are, and which are left to do where a run goes on with an earlier one's
+    results (a re-run without reset, or inside a sub-workflow)."""
     todo = task.item_todo
     if todo is not None:
         done = set()
-        for child in draft.accepted_children(task.id):
-            if child.index < count:
+        for child in draft.children(task.id):
+            if child.is_completed and child.accepted and child.index >= count:
+                draft.update_child(child, accepted=False)  # there are fewer items than at the last run
+            elif child.accepted if child.is_completed else child.generation == task.generation:
                 done.add(child.index)
-            else:  # there are fewer items than at the last run
-                draft.update_child(child, accepted=False)
         todo = tuple(index for index in range(count) if index not in done)
     return note_capacity(draft, draft.update_task(task, item_count=count, item_todo=todo))
 
