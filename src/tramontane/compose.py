@@ -86,10 +86,10 @@ class OpenNode:
     services: Services
     runtime: Node
     clock: Clock
-
-    @property
     authenticator: Authenticator
     rules: Rules
+
+    @property
     def id(self) -> str:
         return self.engine.node_id
 
@@ -102,10 +102,10 @@ class OpenNode:
             reader=self.reader,
             services=self.services,
             settings=_api_settings(self.settings),
-            readiness=self.readiness,
-            specs=self.catalog.spec,
             authenticator=self.authenticator,
             rules=self.rules,
+            readiness=self.readiness,
+            specs=self.catalog.spec,
             clock=self.clock,
         )
 
@@ -130,12 +130,12 @@ async def open_node(
 
     Raises:
         DatabaseSetupError, SchemaError: the database can't be used as it is.
+        PolicyFileError, IdentitySetupError: files that settings name can't be used.
     """
+    rules = policy_rules(settings)
     async with AsyncExitStack() as stack:
         database = await open_database(settings.database)
-        PolicyFileError, IdentitySetupError: files that settings name can't be used.
         stack.push_async_callback(database.close)
-    rules = policy_rules(settings)
         registry = action_registry(settings)
         stack.push_async_callback(registry.close)
         checker = Checker()
@@ -170,11 +170,11 @@ def _wire(
     checker: Checker,
     runner: Runner,
     given: Clock | None,
+    authenticator: Authenticator,
+    rules: Rules,
 ) -> OpenNode:
     exclusive = database.name == "sqlite"
     shared_clock = DatabaseClock() if given is None and not exclusive else None
-    authenticator: Authenticator,
-    rules: Rules,
     clock: Clock = given or shared_clock or SystemClock()
     new_id = SortableIds(clock)
     node_id = new_id()
@@ -325,14 +325,14 @@ def _wire(
         services=services,
         runtime=runtime,
         clock=clock,
+        authenticator=authenticator,
+        rules=rules,
     )
 
 
 def _api_settings(settings: Settings) -> ApiSettings:
     return ApiSettings(
         max_limit=settings.max_limit,
-        authenticator=authenticator,
-        rules=rules,
         max_body_bytes=settings.max_body_bytes,
         validation_mode=settings.validation_mode,
         strict_definitions=settings.strict_definitions,

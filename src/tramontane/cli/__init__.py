@@ -23,8 +23,8 @@ COMMANDS = {
     "export": ("tramontane.cli.export", "Write what an execution did to a file."),
     "graph": ("tramontane.cli.graph", "Draw a workflow as Mermaid, DOT or SVG."),
     "schema": ("tramontane.cli.schema", "Print the language as JSON Schema, for editors."),
-    "db": ("tramontane.cli.db", "Look after the database."),
     "token": ("tramontane.cli.token", "Issue tokens, list them, revoke them."),
+    "db": ("tramontane.cli.db", "Look after the database."),
 }
 
 
