@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.api.served import served_with_tokens
 from tests.cli import program
 
 pytest.importorskip("mistralclient")
@@ -46,6 +47,24 @@ caller: {tasks: {t: {workflow: quick}}}
 quick: {tasks: {t: {action: std.noop}}}
 """
 ACTION = "version: '2.0'\nplain: {base: std.noop}\n"
+SIMPLE = "version: '2.0'\nsimple: {input: [{a: 1}], tasks: {t: {action: std.noop}}}\n"
+MODULE = """class Twice:
+    def __init__(self, n):
+        self.n = n
+
+    def run(self, context):
+        return %s
+"""
+TIME = len("2026-01-01 00:00:00")
+
+RUN = "from mistralclient.shell import main; raise SystemExit(main())"
+KEEP_TOKEN = """
+from mistralclient import auth
+class Kept:
+    def authenticate(self, request, session=None):
+        return {}
+auth.get_auth_handler = lambda kind: Kept()
+"""
 
 Rows = list[dict[str, Any]]
 
@@ -53,14 +72,18 @@ Rows = list[dict[str, Any]]
 class Mistral:
     """Runs the command in a folder; commands that fail raise."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, token: str | None = None) -> None:
+        """``token``: what is sent as token; it is taken as it is instead of asking Keystone for one."""
         self._start = [
             sys.executable,
             "-c",
-            "from mistralclient.shell import main; raise SystemExit(main())",
+            RUN if token is None else KEEP_TOKEN + RUN,
             "--os-mistral-url",
             url,
         ]
+        if token is not None:
+            self._start += ["--os-auth-url", "http://nobody.invalid/v3", "--os-auth-token", token]
+            self._start += ["--os-project-id", token.partition("/")[0]]
         self._folder = folder
 
     def ended(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -114,6 +137,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def served(folder: Path) -> Iterator[str]:
     """Run a server with an empty database; gives its URL."""
     arguments = ["serve", "--port", "0", "--database", "sqlite:///state.sqlite", "--log-level", "error"]
+    arguments.append("--allow-action-execution-deletion")
     with program.started(arguments, folder) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -126,6 +150,7 @@ def mistral(server: str, tmp_path: Path) -> Mistral:
     return Mistral(server, tmp_path)
 
 
+@pytest.mark.spec("API291")
 def test_workflows(mistral: Mistral) -> None:
     file = mistral.file("wf.yaml", WORKFLOW)
     created = mistral.rows("workflow-create", file, "--namespace", "one")
@@ -151,7 +176,7 @@ def test_workflows(mistral: Mistral) -> None:
     assert mistral.rows("workflow-list", "--filter", "namespace=one") == []
 
 
-@pytest.mark.spec("API298")
+@pytest.mark.spec("API291", "API298")
 def test_workbooks(mistral: Mistral) -> None:
     file = mistral.file("wb.yaml", WORKBOOK)
     created = mistral.row("workbook-create", file)
@@ -167,7 +192,7 @@ def test_workbooks(mistral: Mistral) -> None:
     assert mistral.rows("workbook-list") == []
 
 
-@pytest.mark.spec("API297")
+@pytest.mark.spec("API291", "API297")
 def test_actions(mistral: Mistral) -> None:
     file = mistral.file("a.yaml", ACTION)
     (created,) = mistral.rows("action-create", file)
@@ -184,7 +209,7 @@ def test_actions(mistral: Mistral) -> None:
     assert "plain" not in [item["Name"] for item in mistral.rows("action-list")]
 
 
-@pytest.mark.spec("API296")
+@pytest.mark.spec("API291", "API296")
 def test_environments(mistral: Mistral) -> None:
     file = mistral.file("env.json", json.dumps({"name": "e", "variables": {"x": [1, 2]}}))
     created = mistral.row("environment-create", file)
@@ -200,7 +225,7 @@ def test_environments(mistral: Mistral) -> None:
     assert mistral.rows("environment-list") == []
 
 
-@pytest.mark.spec("API295")
+@pytest.mark.spec("API291", "API295")
 def test_executions_and_tasks(mistral: Mistral) -> None:
     mistral("workflow-create", mistral.file("wf.yaml", WORKFLOW))
     created = mistral.row("execution-create", "wf", '{"a": 7}', '{"env": {"k": 1}}', "-d", "mine")
@@ -238,7 +263,7 @@ def test_executions_and_tasks(mistral: Mistral) -> None:
     assert mistral.ended("execution-get", execution).returncode != 0
 
 
-@pytest.mark.spec("API300")
+@pytest.mark.spec("API291", "API300")
 def test_running_a_task_again(mistral: Mistral) -> None:
     mistral("workflow-create", mistral.file("f.yaml", FAILING))
     execution = mistral.row("execution-create", "failing")["ID"]
@@ -248,6 +273,7 @@ def test_running_a_task_again(mistral: Mistral) -> None:
     mistral.until(lambda: len(mistral.rows("action-execution-list", task["ID"])) == 2)
 
 
+@pytest.mark.spec("API291")
 def test_pausing_and_reporting_results(mistral: Mistral) -> None:
     mistral("workflow-create", mistral.file("a.yaml", ASKING))
     execution = mistral.row("execution-create", "asking")["ID"]
@@ -262,12 +288,137 @@ def test_pausing_and_reporting_results(mistral: Mistral) -> None:
     assert mistral("task-get-result", task["ID"]).split() == ["{", '"r":', "1", "}"]
 
 
-@pytest.mark.spec("API299")
+@pytest.mark.spec("API291", "API299")
 def test_running_an_action(mistral: Mistral) -> None:
     assert json.loads(mistral("run-action", "std.echo", '{"output": "x"}')) == {"result": "x"}
     saved = mistral.row("run-action", "-s", "std.echo", '{"output": "x"}')
     assert (saved["Name"], saved["Task name"]) == ("std.echo", None)
     mistral.until(lambda: mistral.row("action-execution-get", saved["ID"])["State"] == "SUCCESS")
+
+
+@pytest.mark.spec("API291")
+def test_cron_triggers(mistral: Mistral) -> None:
+    (workflow,) = mistral.rows(
+        "workflow-create", mistral.file("s.yaml", SIMPLE.replace("simple", "scheduled"))
+    )
+    created = mistral.row(
+        *("cron-trigger-create", "daily", "scheduled", '{"a": 2}', "--params", '{"env": {"k": 1}}'),
+        *("--pattern", "0 12 * * *", "--count", "3"),
+    )
+    assert (created["Name"], created["Workflow"], created["Pattern"]) == ("daily", "scheduled", "0 12 * * *")
+    assert created["Remaining executions"] == 3
+    assert created["Next execution time"].endswith("12:00:00")
+    assert json.loads(created["Params"]) == {"env": {"k": 1}}
+    assert created["Updated at"] is None
+    once = mistral.row(
+        *("cron-trigger-create", "once", workflow["ID"], "--first-time", "4242-12-25 13:37", "--utc")
+    )
+    assert (once["Next execution time"], once["Remaining executions"]) == ("4242-12-25 13:37:00", 1)
+    assert [item["Name"] for item in mistral.rows("cron-trigger-list")] == ["daily", "once"]
+    assert [item["Name"] for item in mistral.rows("cron-trigger-list", "--filter", "name=once")] == ["once"]
+    assert mistral.row("cron-trigger-get", "daily")["Pattern"] == "0 12 * * *"
+    refused = mistral.ended("cron-trigger-create", "bad", "scheduled", "--pattern", "88 * * * *")
+    assert refused.returncode != 0
+    assert "pattern is not valid" in refused.stderr
+    assert "triggers associated" in mistral.ended("workflow-delete", "scheduled").stdout
+    mistral("cron-trigger-delete", "daily", "once")
+    assert mistral.rows("cron-trigger-list") == []
+
+
+@pytest.mark.spec("API291")
+def test_event_triggers(mistral: Mistral) -> None:
+    (workflow,) = mistral.rows(
+        "workflow-create", mistral.file("s.yaml", SIMPLE.replace("simple", "awaiting"))
+    )
+    created = mistral.row(
+        *("event-trigger-create", "created", workflow["ID"], "nova", "notifications"),
+        *("compute.instance.create.end", '{"a": 2}', "--params", '{"env": {}}'),
+    )
+    assert (created["Name"], created["Workflow ID"], created["Exchange"]) == (
+        "created",
+        workflow["ID"],
+        "nova",
+    )
+    assert created["Event"] == "compute.instance.create.end"
+    assert [item["ID"] for item in mistral.rows("event-trigger-list")] == [created["ID"]]
+    assert mistral.rows("event-trigger-list", "--filter", "topic=other") == []
+    assert mistral.row("event-trigger-get", created["ID"])["Topic"] == "notifications"
+    mistral("event-trigger-delete", created["ID"])
+    assert mistral.rows("event-trigger-list") == []
+
+
+@pytest.mark.spec("API291", "API281", "API282")
+def test_uploaded_code(mistral: Mistral) -> None:
+    source = mistral.row("code-source-create", "module", mistral.file("m.py", MODULE % "self.n * 2"))
+    assert (source["Name"], source["Scope"], source["Updated at"]) == ("module", "private", None)
+    assert [item["ID"] for item in mistral.rows("code-source-list")] == [source["ID"]]
+    assert mistral.row("code-source-get", "module")["ID"] == source["ID"]
+    assert mistral("code-source-get-content", "module").strip() == (MODULE % "self.n * 2").strip()
+    created = mistral.row("dynamic-action-create", "twice", "Twice", "module")
+    assert (created["Name"], created["Class"], created["Code source name"]) == ("twice", "Twice", "module")
+    assert [item["Name"] for item in mistral.rows("dynamic-action-list")] == ["twice"]
+    assert mistral.row("dynamic-action-get", "twice")["ID"] == created["ID"]
+    assert mistral.row("action-get", "twice")["Input"] == "n"
+    assert "twice" in [item["Name"] for item in mistral.rows("action-list")]
+    assert json.loads(mistral("run-action", "twice", '{"n": 21}')) == {"result": 42}
+    changed = mistral.row("code-source-update", "module", mistral.file("m.py", MODULE % "self.n + 2"))
+    assert len(changed["Updated at"]) == TIME
+    assert json.loads(mistral("run-action", "twice", '{"n": 21}')) == {"result": 23}
+    mistral.row("code-source-create", "other", mistral.file("o.py", MODULE % "'other'"))
+    updated = mistral.row("dynamic-action-update", "twice", "--code-source", "other")
+    assert (updated["Code source name"], updated["Class"]) == ("other", "Twice")
+    assert json.loads(mistral("run-action", "twice", '{"n": 21}')) == {"result": "other"}
+    mistral("dynamic-action-delete", "twice")
+    assert mistral.rows("dynamic-action-list") == []
+    mistral("code-source-delete", "module", "other")
+    assert mistral.rows("code-source-list") == []
+
+
+@pytest.mark.spec("API291", "API130", "API136")
+def test_members(mistral: Mistral, sqlite_url: str, tmp_path: Path) -> None:
+    (workflow,) = mistral.rows("workflow-create", mistral.file("s.yaml", SIMPLE.replace("simple", "kept")))
+    for refused in (
+        ("member-create", workflow["ID"], "workflow", "b"),
+        ("member-list", workflow["ID"], "workflow"),
+    ):
+        assert "needs authentication" in mistral.ended(*refused).stderr
+    with served_with_tokens(sqlite_url) as url:
+        owner, member = Mistral(url, tmp_path, "a"), Mistral(url, tmp_path, "b")
+        (workflow,) = owner.rows("workflow-create", owner.file("s.yaml", SIMPLE))
+        shared = owner.row("member-create", workflow["ID"], "workflow", "b")
+        assert (shared["Resource ID"], shared["Member ID"], shared["Status"]) == (
+            workflow["ID"],
+            "b",
+            "pending",
+        )
+        assert member.rows("workflow-list") == []
+        assert member.row("member-get", workflow["ID"], "workflow")["Status"] == "pending"
+        accepted = member.row("member-update", workflow["ID"], "workflow", "-s", "accepted")
+        assert accepted["Status"] == "accepted"
+        assert [item["Member ID"] for item in owner.rows("member-list", workflow["ID"], "workflow")] == ["b"]
+        (listed,) = member.rows("workflow-list")
+        assert (listed["ID"], listed["Project ID"]) == (workflow["ID"], "a")
+        assert member.row("execution-create", "simple")["State"] == "RUNNING"
+        owner("member-delete", workflow["ID"], "workflow", "b")
+        assert member.rows("workflow-list") == []
+
+
+@pytest.mark.spec("API291", "API243")
+def test_deleting_an_action_execution(mistral: Mistral) -> None:
+    saved = mistral.row("run-action", "-s", "std.echo", '{"output": 1}')["ID"]
+    mistral.until(lambda: mistral.row("action-execution-get", saved)["State"] == "SUCCESS")
+    mistral("action-execution-delete", saved)
+    assert mistral.ended("action-execution-get", saved).returncode != 0
+
+
+@pytest.mark.spec("API291")
+def test_every_command_of_the_client_is_run_here(mistral: Mistral) -> None:
+    names = set(mistral("bash-completion").split())
+    commands = {name for name in names if not name.startswith("-")} - {"complete", "help"}
+    assert {"workflow-create", "task-rerun", "member-update"} <= commands
+    assert len(commands) > 70
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert {name for name in commands if f'"{name}"' not in text} == set()
 
 
 @pytest.mark.spec("API301")
