@@ -309,7 +309,7 @@ def _wire(
             declared_dead=executor.check_claims,
         ),
         reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive),
-        targets=TargetWatch(work, pools=pools),
+        targets=TargetWatch(work, pools=pools, anywhere=settings.ignore_unknown_targets),
         wakeups=wakeups,
         grace_seconds=settings.shutdown_grace_seconds,
         on_jobs=jobs_written,

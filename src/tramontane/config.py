@@ -217,6 +217,7 @@ class Settings:
         default=64, metadata=_read(_integer(1), "DEFAULT.executor_thread_pool_size")
     )
     executor_name: str = field(default="", metadata=_read(_text))
+    ignore_unknown_targets: bool = field(default=False, metadata=_read(_flag))
     caller_seconds: float = field(default=60.0, metadata=_read(_seconds(0.1), "DEFAULT.rpc_response_timeout"))
     load_action_plugins: bool = field(
         default=True, metadata=_read(_flag, "legacy_action_provider.load_action_plugins")

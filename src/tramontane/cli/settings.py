@@ -56,6 +56,7 @@ MEANINGS: Final = {
     "executor_slots": "Actions that run at the same time.",
     "executor_threads": "Threads for actions that block.",
     "executor_name": "Name that the task attribute 'target' reaches this node by.",
+    "ignore_unknown_targets": "Run actions anywhere whose target nobody ever served; else they fail.",
     "caller_seconds": "Longest time that a request waits for an action that it asked to run.",
     "load_action_plugins": "Use the action plug-ins that are installed.",
     "action_allowlist": "Patterns of actions to offer, separated by commas; all if empty.",

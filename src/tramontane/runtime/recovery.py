@@ -170,10 +170,14 @@ class Reaper:
 
 
 class TargetWatch:
-    """Fails actions whose target names an executor that doesn't exist: they mustn't wait for ever."""
+    """Looks after actions whose target nobody ever served: they mustn't wait for ever."""
 
-    def __init__(self, work: NodeWork, *, pools: Collection[str], seconds: float = 60.0) -> None:
+    def __init__(
+        self, work: NodeWork, *, pools: Collection[str], seconds: float = 60.0, anywhere: bool = False
+    ) -> None:
+        """``anywhere``: they run wherever there is a place, instead of failing."""
         self._work = work
+        self._anywhere = anywhere
         self._pools = pools
         self._seconds = seconds
         self.loop = Loop("targets", self._look, seconds / 6)
@@ -185,5 +189,5 @@ class TargetWatch:
         await self.loop.stop()
 
     async def _look(self) -> float | None:
-        await self._work.fail_unserved(self._pools, self._seconds)
+        await self._work.end_unserved(self._pools, self._seconds, anywhere=self._anywhere)
         return None

@@ -15,6 +15,7 @@ from tramontane.results import Result
 from tramontane.service.action_executions import ActionExecutionUseCases
 from tramontane.service.claims import lose_claims
 from tramontane.service.engine import Engine
+from tramontane.service.pools import pool_of
 from tramontane.store.jobs import ClaimedJob, Jobs
 from tramontane.store.nodes import NodeRow, Nodes
 from tramontane.store.records import JobRow
@@ -93,14 +94,19 @@ class NodeWork:
         """Of these (action id, attempt) pairs, those that this node may go on running."""
         return await self._jobs.still_held(self.node_id, jobs)
 
-    async def fail_unserved(self, own: Collection[str], seconds: float) -> int:
+    async def end_unserved(self, own: Collection[str], seconds: float, *, anywhere: bool = False) -> int:
         """End jobs that have waited so long for a pool that nobody ever served; return how many.
 
         Those of a pool whose executors are all away wait for one. ``own``: pools that are served by
-        declaration.
+        declaration; ``anywhere``: they are for anybody from now on, instead of ending.
         """
         served = {"", *own, *await self._nodes.known_pools()}
         jobs = await self._jobs.unserved(served, self.now() - round(seconds * 1_000_000))
+        if anywhere:
+            for pool in {pool_of(job.action_name, None) for job in jobs}:
+                ids = [job.action_id for job in jobs if pool_of(job.action_name, None) == pool]
+                await self._jobs.readdress(ids, pool)
+            return len(jobs)
         for job in jobs:
             text = (
                 f"No executor has the name '{job.pool}' that the action's target asks for; "

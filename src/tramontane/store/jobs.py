@@ -167,6 +167,17 @@ class Jobs:
         async with self._database.read() as connection:
             return records(codec.read_job, await connection.execute(statement))
 
+    async def readdress(self, action_ids: Sequence[str], pool: str) -> None:
+        """Put unclaimed jobs into another pool."""
+        jobs = schema.jobs
+        async with self._database.write() as connection:
+            for part in chunks(sorted(action_ids)):
+                await connection.execute(
+                    sa.update(jobs)
+                    .where(jobs.c.action_id.in_(part), jobs.c.claimed_by.is_(None))
+                    .values(pool=pool)
+                )
+
     async def waiting(self) -> dict[str, int]:
         """How many unclaimed jobs there are, by pool."""
         jobs = schema.jobs
