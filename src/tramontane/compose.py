@@ -55,6 +55,7 @@ from tramontane.service.remote import ResultPosts
 from tramontane.service.services import Services
 from tramontane.service.standalone import OutsideWorkflow, StandAloneResults
 from tramontane.service.tasks import TaskUseCases
+from tramontane.service.signals import ChangeSignals
 from tramontane.service.trusts import NoTrusts
 from tramontane.service.work import NodeWork
 from tramontane.service.workbooks import Workbooks
@@ -88,6 +89,7 @@ class OpenNode:
     clock: Clock
     authenticator: Authenticator
     rules: Rules
+    signals: ChangeSignals
 
     @property
     def id(self) -> str:
@@ -110,6 +112,7 @@ class OpenNode:
         )
 
     async def readiness(self) -> Sequence[str]:
+            signals=self.signals,
         """Name what keeps this node from serving; nothing: it is ready."""
         reasons = []
         if not self.engine.is_accepting:
@@ -320,6 +323,8 @@ def _wire(
         reader=reader,
         registry=registry,
         catalog=catalog,
+    signals = ChangeSignals()
+    engine.watch(signals)
         engine=engine,
         committer=committer,
         services=services,
@@ -329,6 +334,7 @@ def _wire(
         rules=rules,
     )
 
+        signals=signals,
 
 def _api_settings(settings: Settings) -> ApiSettings:
     return ApiSettings(

@@ -164,3 +164,19 @@ def test_db_upgrade_of_nonsense_is_one_line(tmp_path: Path) -> None:
     end = program.run("db", "upgrade", "--database", "nonsense", cwd=tmp_path)
     assert end.status == 1
     assert_one_clear_line(end.err)
+
+
+def test_an_open_event_stream_does_not_hold_the_stop_up(tmp_path: Path) -> None:
+    waiting = "version: '2.0'\nwf: {tasks: {t: {action: std.async_noop}}}\n"
+    with service(tmp_path, "--shutdown-grace-seconds", "1000") as (process, url):
+        call(f"{url}/v2/workflows", waiting)
+        start = urllib.request.Request(
+            f"{url}/v2/executions", b'{"workflow_name": "wf"}', {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(start, timeout=60) as answer:
+            execution_id = json.load(answer)["id"]
+        with urllib.request.urlopen(f"{url}/v2/executions/{execution_id}/events", timeout=60) as stream:
+            assert stream.readline() == b"retry: 2000\n"
+            process.send_signal(signal.SIGTERM)
+            assert b"event: end" not in stream.read()
+        assert program.ended(process).status == 0

@@ -114,7 +114,7 @@ class Application:
             caller = await api.authenticator.authenticate(request.headers)
             request.caller = with_target(caller, request.headers)
         await refuse_in_maintenance(api, request, segments)
-        require_acceptable(request.headers, endpoint.plain_text_too)
+        require_acceptable(request.headers, endpoint.also_accepted)
         request.base_url = header_links(request.scope, request.headers, api.settings.trust_proxy_headers)
         if endpoint.rule is not None:
             enforce(api.rules, endpoint.rule, request.caller)

@@ -11,6 +11,7 @@ from tramontane.clock import Clock, SystemClock
 from tramontane.errors import NotFoundError
 from tramontane.lang import WorkflowSpec
 from tramontane.service.services import Services
+from tramontane.service.signals import ChangeSignals
 from tramontane.store.reads.objects import Reader
 
 Readiness = Callable[[], Awaitable[Sequence[str]]]
@@ -41,6 +42,7 @@ class Api:
     rules: Rules = field(default_factory=PolicyRules)
     readiness: Readiness = _always_ready
     specs: Specs = _no_specs
+    signals: ChangeSignals = field(default_factory=ChangeSignals)
     clock: Clock = field(default_factory=SystemClock)
 
     def now(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import orjson
@@ -12,7 +12,8 @@ from tramontane.errors import BadRequestError
 
 _JSON_BODIES: Final = frozenset({"", "application/json", "text/javascript", "application/javascript"})
 _JSON_ANSWERS: Final = frozenset({"*/*", "application/*", "application/json"})
-_TEXT_ANSWERS: Final = frozenset({"text/*", "text/plain"})
+PLAIN_TEXT: Final = ("text/*", "text/plain")
+EVENT_STREAM: Final = ("text/*", "text/event-stream")
 
 
 def refuse_xml(headers: Mapping[str, str]) -> None:
@@ -22,8 +23,8 @@ def refuse_xml(headers: Mapping[str, str]) -> None:
         raise HttpError(415, f"Bodies of type {media} aren't taken; send JSON.", announced=True)
 
 
-def require_acceptable(headers: Mapping[str, str], plain_text_too: bool) -> None:
-    """Refuse a request whose ``Accept`` admits no JSON (or plain text, where that is as good).
+def require_acceptable(headers: Mapping[str, str], also: Collection[str] = ()) -> None:
+    """Refuse a request whose ``Accept`` admits neither JSON nor what else the endpoint may answer.
 
     Raises:
         HttpError: 406, before anything was done.
@@ -34,10 +35,10 @@ def require_acceptable(headers: Mapping[str, str], plain_text_too: bool) -> None
     for item in accept.split(","):
         media, _, parameters = item.partition(";")
         media = media.strip().lower()
-        admitted = media in _JSON_ANSWERS or (plain_text_too and media in _TEXT_ANSWERS)
-        if admitted and not _is_excluded(parameters):
+        if (media in _JSON_ANSWERS or media in also) and not _is_excluded(parameters):
             return
-    raise HttpError(406, f"Answers are application/json, which 'Accept: {accept}' doesn't admit.")
+    given = " or ".join(("application/json", *(media for media in also if not media.endswith("*"))))
+    raise HttpError(406, f"Answers are {given}, which 'Accept: {accept}' doesn't admit.")
 
 
 def _is_excluded(parameters: str) -> bool:

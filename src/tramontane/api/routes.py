@@ -19,6 +19,7 @@ from tramontane.api.handlers import (
     dynamic_actions,
     environments,
     event_triggers,
+    events,
     executions,
     forks,
     maintenance,
@@ -31,6 +32,7 @@ from tramontane.api.handlers import (
     workers,
     workflows,
 )
+from tramontane.api.media import EVENT_STREAM, PLAIN_TEXT
 from tramontane.api.routing import Endpoint, Handler
 
 
@@ -39,7 +41,7 @@ def _guarded(handler: Handler, rule: str) -> Endpoint:
 
 
 def _upload(handler: Handler, rule: str) -> Endpoint:
-    return Endpoint(handler, rule, plain_text_too=True)
+    return Endpoint(handler, rule, also_accepted=PLAIN_TEXT)
 
 
 def _public(handler: Handler) -> Endpoint:
@@ -54,7 +56,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/": {"GET": _public(roots.versions)},
     "/v2": {"GET": _public(roots.version)},
     "/info": {"GET": _public(roots.info)},
-    "/healthcheck": {"GET": Endpoint(roots.healthcheck, is_public=True, plain_text_too=True)},
+    "/healthcheck": {"GET": Endpoint(roots.healthcheck, is_public=True, also_accepted=PLAIN_TEXT)},
     "/healthz": {"GET": _public(roots.alive)},
     "/readyz": {"GET": _public(roots.ready)},
     "/maintenance": {
@@ -124,8 +126,11 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/v2/executions/{id}/fork": {"POST": _guarded(forks.fork_execution, "executions:create")},
     "/v2/executions/{id}/executions": {"GET": _guarded(trees.list_sub_executions, "executions:get")},
     "/v2/executions/{id}/report": {"GET": _guarded(trees.show_report, "executions:get")},
-    "/v2/executions/{id}/errors_report": {"GET": _guarded(statistics.show_errors, "executions:get")},
+    "/v2/executions/{id}/events": {
+        "GET": Endpoint(events.stream_events, "executions:get", also_accepted=EVENT_STREAM)
+    },
     "/v2/executions/{id}/blockers": {"GET": _guarded(blockers.show_blockers, "executions:get")},
+    "/v2/executions/{id}/errors_report": {"GET": _guarded(statistics.show_errors, "executions:get")},
     "/v2/executions/{id}/tasks_statistics": {
         "GET": _guarded(statistics.show_task_statistics, "executions:get")
     },

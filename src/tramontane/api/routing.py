@@ -22,14 +22,14 @@ class Endpoint:
     """One method of one path.
 
     ``rule`` is the policy rule that a caller must pass (None: none). ``is_public``: no token is
-    needed. ``plain_text_too``: the answer suits clients that accept only plain text, as those of
-    definition uploads may.
+    needed. ``also_accepted`` are media types that a client may ask for instead of JSON: plain text, for
+    uploads of definitions, and what an endpoint answers that isn't JSON.
     """
 
     handler: Handler
     rule: str | None = None
     is_public: bool = False
-    plain_text_too: bool = False
+    also_accepted: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

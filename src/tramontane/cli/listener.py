@@ -67,7 +67,14 @@ class Server(uvicorn.Server):
     A second signal doesn't wait for them.
     """
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, drain_seconds: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        drain_seconds: int,
+        when_stopping: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``when_stopping`` is called at the first signal: it ends answers that would go on for ever."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -82,6 +89,7 @@ class Server(uvicorn.Server):
             )
         )
         self._listener = listener
+        self._when_stopping = when_stopping
         self._when_ready: Callable[[], None] = lambda: None
 
     async def run_until_stopped(self, when_ready: Callable[[], None]) -> None:
@@ -97,6 +105,7 @@ class Server(uvicorn.Server):
         """Begin to stop; called again, stop at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
+        self._when_stopping()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -55,7 +55,8 @@ def command(config_file: Path | None, log_level: str, insecure_no_auth: bool, **
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with open_node(settings) as node:
-        server = Server(node.app(), listener, int(settings.shutdown_grace_seconds))
+        drain_seconds = int(settings.shutdown_grace_seconds)
+        server = Server(node.app(), listener, drain_seconds, node.signals.close)
         ready = f"Tramontane is ready at {url_of(listener)} (database {shown_url(settings.database)})"
         await server.run_until_stopped(lambda: click.echo(ready))
 
