@@ -53,9 +53,9 @@ from tramontane.service.maintenance import Maintenance
 from tramontane.service.members import Members
 from tramontane.service.remote import ResultPosts
 from tramontane.service.services import Services
+from tramontane.service.signals import ChangeSignals
 from tramontane.service.standalone import OutsideWorkflow, StandAloneResults
 from tramontane.service.tasks import TaskUseCases
-from tramontane.service.signals import ChangeSignals
 from tramontane.service.trusts import NoTrusts
 from tramontane.service.work import NodeWork
 from tramontane.service.workbooks import Workbooks
@@ -85,11 +85,11 @@ class OpenNode:
     engine: Engine
     committer: Committer
     services: Services
+    signals: ChangeSignals
     runtime: Node
     clock: Clock
     authenticator: Authenticator
     rules: Rules
-    signals: ChangeSignals
 
     @property
     def id(self) -> str:
@@ -108,11 +108,11 @@ class OpenNode:
             rules=self.rules,
             readiness=self.readiness,
             specs=self.catalog.spec,
+            signals=self.signals,
             clock=self.clock,
         )
 
     async def readiness(self) -> Sequence[str]:
-            signals=self.signals,
         """Name what keeps this node from serving; nothing: it is ready."""
         reasons = []
         if not self.engine.is_accepting:
@@ -317,24 +317,24 @@ def _wire(
         grace_seconds=settings.shutdown_grace_seconds,
         on_jobs=jobs_written,
     )
+    signals = ChangeSignals()
+    engine.watch(signals)
     return OpenNode(
         settings=settings,
         database=database,
         reader=reader,
         registry=registry,
         catalog=catalog,
-    signals = ChangeSignals()
-    engine.watch(signals)
         engine=engine,
         committer=committer,
         services=services,
+        signals=signals,
         runtime=runtime,
         clock=clock,
         authenticator=authenticator,
         rules=rules,
     )
 
-        signals=signals,
 
 def _api_settings(settings: Settings) -> ApiSettings:
     return ApiSettings(
