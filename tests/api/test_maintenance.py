@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from tests.api.lab import ANY_UUID, Client
 from tests.api.running import Running
 
 from tramontane.auth import NotAuthenticatedError
+from tramontane.compose import open_node
+from tramontane.config import Settings
 from tramontane.service.maintenance import REASON
 
 WAITING = "version: '2.0'\nwaiting: {tasks: {ask: {action: std.async_noop}}}\n"
@@ -164,6 +167,45 @@ def test_pausing_can_be_called_off(service: Running) -> None:
     assert service.put(URL, {"status": "PAUSED"}).json["status"] == "PAUSING"
     assert service.put(URL, {"status": "RUNNING"}).json == {"status": "RUNNING"}
     service.until(f"/v2/executions/{execution['id']}", lambda found: found["state"] == "RUNNING")
+
+
+@pytest.mark.spec("API285", "API288")
+def test_all_nodes_pause_and_go_on_together(postgresql_url: str) -> None:
+    settings = Settings(database=postgresql_url, load_action_plugins=False)
+    with asyncio.Runner() as runner:
+        contexts = [open_node(settings) for _ in range(2)]
+        one, two = (Running(runner, runner.run(context.__aenter__())) for context in contexts)
+        one.define(DELAYED)
+        runner.run(two.node.catalog.refresh())
+        started = [node.start("delayed") for node in (one, two)]
+        assert one.put(URL, {"status": "PAUSED"}).json["status"] == "PAUSING"
+        two.until(URL, lambda found: found == {"status": "PAUSED"})
+        assert {item["state"] for item in two.items("/v2/executions")} == {"PAUSED"}
+        refused = two.post("/v2/executions", {"workflow_name": "delayed"})
+        assert refused.status == 423, "by the time of PAUSED every node knows"
+        assert two.put(URL, {"status": "RUNNING"}).json == {"status": "RUNNING"}
+        for execution in started:
+            one.until(f"/v2/executions/{execution['id']}", lambda found: found["state"] == "RUNNING")
+        for context in contexts:
+            runner.run(context.__aexit__(None, None, None))
+
+
+def test_a_service_that_starts_in_maintenance_stays_in_it(sqlite_url: str) -> None:
+    settings = Settings(database=sqlite_url, load_action_plugins=False)
+    with asyncio.Runner() as runner:
+        context = open_node(settings)
+        before = Running(runner, runner.run(context.__aenter__()))
+        before.define(DELAYED)
+        execution = before.start("delayed")
+        pause(before)
+        runner.run(context.__aexit__(None, None, None))
+        context = open_node(settings)
+        after = Running(runner, runner.run(context.__aenter__()))
+        assert after.post("/v2/environments", {"name": "e"}).status == 423
+        assert state(after, execution) == "PAUSED"
+        after.put(URL, {"status": "RUNNING"})
+        after.until(f"/v2/executions/{execution['id']}", lambda found: found["state"] == "RUNNING")
+        runner.run(context.__aexit__(None, None, None))
 
 
 @pytest.mark.spec("API289")

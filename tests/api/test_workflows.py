@@ -274,15 +274,40 @@ def test_lists_show_what_the_command_line_reads(client: Client) -> None:
 
 
 @pytest.mark.spec("API50")
-@pytest.mark.parametrize("resource", ["workflows", "workbooks", "environments"])
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "workflows",
+        "workbooks",
+        "environments",
+        "cron_triggers",
+        "event_triggers",
+        "code_sources",
+        "dynamic_actions",
+    ],
+)
 def test_every_resource_can_be_filtered_by_name(client: Client, resource: str) -> None:
+    (used,) = create(client, text("used"), "?namespace=other")
+    client.post("/v2/code_sources?name=used", "x = 1")
     for name in ("aa", "ab", "bb"):
-        if resource == "workflows":
-            create(client, text(name))
-        elif resource == "workbooks":
-            client.post("/v2/workbooks", f"version: '2.0'\nname: {name}\n")
-        else:
-            client.post("/v2/environments", {"name": name})
+        bodies: dict[str, Any] = {
+            "workflows": text(name),
+            "workbooks": f"version: '2.0'\nname: {name}\n",
+            "environments": {"name": name},
+            "cron_triggers": {"name": name, "workflow_id": used["id"], "pattern": "@daily"},
+            "event_triggers": {
+                **{"name": name, "workflow_id": used["id"]},
+                **dict.fromkeys(("exchange", "topic", "event"), name),
+            },
+            "code_sources": "x = 1",
+            "dynamic_actions": {"name": name, "class_name": "A", "code_source_name": "used"},
+        }
+        query = f"?name={name}" if resource == "code_sources" else ""
+        assert client.post(f"/v2/{resource}{query}", bodies[resource]).status == 201
+    if resource == "workflows":
+        client.delete(f"/v2/workflows/{used['id']}")
+    if resource == "code_sources":
+        client.delete("/v2/code_sources/used")
     for query, found in (
         ("aa", ["aa"]),
         ("eq:aa", ["aa"]),
