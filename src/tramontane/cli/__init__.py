@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("tramontane.cli.run", "Run a definition here and now, and watch it."),
     "validate": ("tramontane.cli.validate", "Check definitions and show what is wrong with them."),
     "test": ("tramontane.cli.test", "Run the test cases that stand beside definitions."),
+    "why": ("tramontane.cli.why", "Tell what an execution waits for."),
     "fork": ("tramontane.cli.fork", "Begin anew in the middle of an ended execution."),
     "export": ("tramontane.cli.export", "Write what an execution did to a file."),
     "graph": ("tramontane.cli.graph", "Draw a workflow as Mermaid, DOT or SVG."),
