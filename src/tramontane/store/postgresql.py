@@ -69,6 +69,7 @@ class PostgreSQL:
         self._idle: dict[str, list[Any]] = {"commit": [], "load": []}
         self._rendered: dict[Statement, str] = {}
         self._lock: Any = None  # a connection whose life shows this process's
+        self._lock_turn = asyncio.Lock()
         self._heard: Callable[[str], None] | None = None
         engine = create_async_engine(
             "postgresql+asyncpg://",
@@ -266,6 +267,11 @@ class PostgreSQL:
     # -- locks of sessions ----------------------------------------------------------------
 
     async def hold(self, name: str) -> bool:
+        # A connection takes one statement at a time, and words are said between the rounds of the lock.
+        async with self._lock_turn:
+            return await self._hold(name)
+
+    async def _hold(self, name: str) -> bool:
         held = self._lock is not None and not self._lock.is_closed()
         try:
             if held:
@@ -287,12 +293,13 @@ class PostgreSQL:
             self._heard(word)
 
     async def say(self, word: str) -> None:
-        if self._lock is None or self._lock.is_closed():
-            return
-        try:
-            await self._lock.execute("SELECT pg_notify($1, $2)", _CHANNEL, word)
-        except _DATABASE_ERRORS:
-            self._drop_lock()
+        async with self._lock_turn:
+            if self._lock is None or self._lock.is_closed():
+                return
+            try:
+                await self._lock.execute("SELECT pg_notify($1, $2)", _CHANNEL, word)
+            except _DATABASE_ERRORS:
+                self._drop_lock()
 
     def _drop_lock(self) -> None:
         if self._lock is not None:
