@@ -371,3 +371,9 @@ def test_wait_after_applies_to_a_cancelled_action() -> None:
     run.world.run()
     assert run.task("a").state == "CANCELLED"
     assert second(run, run.task("a").finished_at) == 2
+
+
+def test_an_error_after_the_wait_says_that_the_task_could_not_be_completed() -> None:
+    run = play("wf: {tasks: {a: {wait-after: 1, fail-on: <% $.nope %>, on-error: b}, b: {}}}")
+    assert (run.state, run.names()) == ("ERROR", ["a"])
+    assert (run.info or "").startswith("Failed to complete task [error=")

@@ -51,7 +51,7 @@ def complete_task(
         follow(draft, draft.task(task.id))
     except BadRequestError as error:
         draft.update_execution(globals=before.globals, published_global=before.published_global)
-        fail_completion(draft, draft.task(task.id), error)
+        fail_completion(draft, draft.task(task.id), error, waited=waited)
 
 
 def follow(draft: Draft, task: Task) -> None:
@@ -90,9 +90,9 @@ def fail_start(draft: Draft, task: Task, error: BadRequestError) -> None:
     _fail_structurally(draft, task, run_failed(error.message, draft.execution.workflow_name, task.name))
 
 
-def fail_completion(draft: Draft, task: Task, error: BadRequestError) -> None:
-    """The same after the action part."""
-    name = _action_name(draft, task)
+def fail_completion(draft: Draft, task: Task, error: BadRequestError, *, waited: bool = False) -> None:
+    """The same after the action part; ``waited``: when its wait-after was over."""
+    name = None if waited else _action_name(draft, task)
     workflow_name = draft.execution.workflow_name
     if name is None:
         text = task_completion_failed(error.message, workflow_name, task.name)

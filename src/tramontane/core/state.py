@@ -74,7 +74,9 @@ class Execution(msgspec.Struct, frozen=True):
 class Task(msgspec.Struct, frozen=True):
     """One task execution.
 
-    ``phase`` says what the task is held by or busy with (see :mod:`tramontane.core.tasks`);
+    ``phase`` says what the task is held by or busy with: ``new`` (nothing began), ``held`` (by
+    pause-before), ``before`` and ``after`` (the waits), ``ready`` and ``again`` (a wait or the delay of
+    a retry is over), ``active`` (its action part), ``retry`` (the delay), ``done``.
     ``run`` counts starts from scratch (re-runs, a join in a cycle), ``generation`` every start of its
     action part (retry iterations too), so that timers and reports of an earlier one are recognised.
     ``causes`` are the task runs whose data it inherits. ``pending`` keeps the outcome
