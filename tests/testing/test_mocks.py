@@ -147,6 +147,34 @@ def test_a_mocked_sub_workflow_may_fail_or_be_cancelled() -> None:
     assert not judged(PARENT, "mock: {workflows: {child: {cancel: true}}}\nexpect: {state: CANCELLED}")
 
 
+def test_an_error_of_a_mocked_sub_workflow_may_be_its_whole_output() -> None:
+    workflow = """
+    wf:
+      output: {code: <% $.code %>}
+      tasks: {call: {workflow: gone, publish-on-error: {code: <% task().result.code %>}, on-error: noop}}
+    """
+    mock = "mock: {workflows: {gone: {error: {result: broken, code: 7}}}}"
+    assert not judged(
+        workflow, f"{mock}\nexpect: {{output: {{code: 7}}, tasks: {{states: {{call: ERROR}}}}}}"
+    )
+    found = played(workflow, mock)
+    assert found.run is not None and found.run.task("call").state_info == "broken"
+
+
+def test_the_mock_of_a_sub_workflow_can_depend_on_its_input() -> None:
+    parent = """
+    wf:
+      output: {got: <% task(call).result.y %>}
+      tasks: {call: {with-items: 'i in [1, 2]', workflow: child x=<% $.i %>}}
+    child:
+      input: [x]
+      tasks: {t: {action: std.noop}}
+    """
+    mock = "{by-input: [{input: {x: 2}, result: {y: two}}, {result: {y: other}}]}"
+    case = f"mock: {{workflows: {{child: {mock}}}}}\nexpect: {{output: {{got: [other, two]}}}}"
+    assert not judged(parent, case)
+
+
 def test_a_mocked_sub_workflow_needs_no_definition_and_checks_its_input_if_it_has_one() -> None:
     assert not judged("wf: {tasks: {a: {workflow: gone x=1}}}", "mock: {workflows: {gone: {result: {}}}}")
     wrong = PARENT.replace("child x=1", "child")

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from tramontane.cli.diagnostics import Source
-from tramontane.cli.documents import guess_kind, read_source
+from tramontane.cli.documents import check, read_source
 from tramontane.cli.settings import WrongCallError
 from tramontane.errors import DefinitionError, Problem
 from tramontane.testing import Case, Definitions, Document, open_file, read_cases
@@ -105,13 +105,13 @@ def load_definitions(files: Iterable[Path]) -> Definitions:
     """
     documents = []
     for file in files:
-        source = _read(file)
-        document = Document(guess_kind(source.text), source.text)
         try:
-            document.specs()
-        except DefinitionError as error:
-            raise UnusableFileError(source, error.problems or (Problem(error.message),)) from None
-        documents.append(document)
+            checked = check(str(file), None)
+        except click.ClickException as error:
+            raise WrongCallError(error.message) from None
+        if not checked.is_valid:
+            raise UnusableFileError(checked.source, checked.problems)
+        documents.append(Document(checked.kind, checked.source.text))
     return Definitions(tuple(documents))
 
 

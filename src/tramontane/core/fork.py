@@ -21,9 +21,10 @@ from tramontane.core import joins_state, reverse, routing
 from tramontane.core.commands import StartSubWorkflow
 from tramontane.core.draft import Draft
 from tramontane.core.state import ActionExecution, Cause, Execution, PastRun, SubWorkflow, Task
+from tramontane.core.texts import FAILED_TASKS
 from tramontane.errors import BadRequestError, IllegalStateError, NotFoundError
 from tramontane.lang.spec import WorkflowSpec
-from tramontane.states import CANCELLED, ERROR
+from tramontane.states import CANCELLED, ERROR, SUCCESS
 from tramontane.values import EMPTY, FrozenDict, FrozenList, deep_merge
 
 SOURCE = "source_execution_id"
@@ -101,7 +102,11 @@ def plan_fork(source: ForkSource, spec: WorkflowSpec, wanted: Collection[str]) -
             f"The definition of '{spec.name}' has no task {_quoted(missing)}; fork at a task that it has."
         )
     # A task that hadn't ended has no result to take over; a join that hadn't begun waits anew.
-    unfinished = {task.id: task for task in source.tasks if not task.is_completed and task.id not in asked}
+    unfinished = {
+        task.id: task
+        for task in source.tasks
+        if task.id not in asked and (not task.is_completed or _was_cut_off(source, task))
+    }
     dropped = _closure(source, spec, [*asked.values(), *unfinished.values()])
     again = [
         task
@@ -230,9 +235,22 @@ def _waiting_joins(
 
 def _was_cut_short(source: ForkSource, task: Task) -> bool:
     """Tell whether the task completed when the source had ended: nothing was to follow then."""
-    end = source.execution.finished_at
-    late = end is not None and task.finished_at is not None and task.finished_at >= end
-    return late and task.next_tasks is not None and not task.next_tasks
+    end = source.execution
+    if task.next_tasks is None or task.next_tasks or task.finished_at is None or end.finished_at is None:
+        return False
+    if task.finished_at == end.finished_at:  # in one decision, perhaps; then its own end was the last
+        return not (end.state_info or "").startswith(FAILED_TASKS)
+    return task.finished_at > end.finished_at
+
+
+def _was_cut_off(source: ForkSource, task: Task) -> bool:
+    """Tell whether it was cut short before it was known to be the task's last run, or whether it failed."""
+    if not _was_cut_short(source, task) or task.name not in source.spec.tasks:
+        return False
+    policies = source.spec.tasks[task.name].policies
+    if policies.fail_on is not None and task.state == SUCCESS:
+        return True
+    return policies.retry is not None and (task.state == ERROR or policies.retry.continue_on is not None)
 
 
 def _differs(old: WorkflowSpec, new: WorkflowSpec, name: str) -> bool:
@@ -440,6 +458,6 @@ def _follow_late(draft: Draft, task: Task) -> None:
     Raises:
         EvaluationError: a guard can't be evaluated.
     """
-    commands = [each for each in routing.next_commands(draft, task) if each.is_task]
+    commands = routing.next_commands(draft, task)
     task = routing.record(draft, task, commands)
-    routing.follow_up(draft, task, commands)
+    routing.follow_up(draft, task, [each for each in commands if each.is_task])

@@ -17,6 +17,7 @@ PAUSED_BEFORE = "Set by 'pause-before' policy"
 FAILED_ON = "Failed by 'fail-on' policy"
 ITEMS_FAILED = "One or more actions had failed."
 ITEMS_CANCELLED = "One or more actions was cancelled."
+FAILED_TASKS = "Failure caused by error in tasks: "
 
 
 def delayed(policy: str, seconds: int) -> str:

@@ -10,6 +10,7 @@ from tramontane.core.events import ChildCompleted, ChildPaused, PauseAsked, Stop
 from tramontane.core.scope import evaluate, scope
 from tramontane.core.state import ActionExecution, Task
 from tramontane.core.texts import (
+    FAILED_TASKS,
     check_failed,
     check_size,
     cut,
@@ -141,7 +142,7 @@ def final_data(draft: Draft) -> Context:
 def _failure_text(draft: Draft, failed: list[Task]) -> str:
     failed = sorted(failed, key=lambda task: (task.name, task.seq))
     names = ", ".join(dict.fromkeys(task.name for task in failed))
-    lines = [f"Failure caused by error in tasks: {names}", ""]
+    lines = [f"{FAILED_TASKS}{names}", ""]
     length = 0
     for task in failed:
         lines += _task_lines(draft, task)

@@ -267,9 +267,7 @@ def _by_name(tasks: Any) -> dict[str, list[Any]]:
     return found
 
 
-def _compare_tasks(
-    name: str, then: list[RecordedTask], now: list[Task], state: str
-) -> Iterator[Difference]:
+def _compare_tasks(name: str, then: list[RecordedTask], now: list[Task], state: str) -> Iterator[Difference]:
     if not now:
         what = "doesn't run any more" if is_completed(state) else "isn't reached"
         yield Difference(f"{name} {what}", (f"- {then[-1].state}",))
