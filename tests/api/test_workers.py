@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.api.lab import Client
 from tests.api.running import Running
 
 RESIZE = {"name": "img.resize", "parameters": ["image", {"width": 100}]}
@@ -136,3 +138,23 @@ def test_a_wrong_poll_is_refused_with_words(service: Running, body: dict[str, An
     answer = service.post("/v2/workers/poll", body)
     assert answer.status == 400
     assert answer.fault
+
+
+def test_a_worker_gets_the_jobs_of_its_own_project_and_brings_actions_for_it_alone(
+    as_caller: Callable[[str], Client],
+) -> None:
+    ours, theirs = as_caller("a"), as_caller("b")
+    brought = {"worker_id": "w", "actions": [RESIZE]}
+    answer = ours.post("/v2/workers/poll", brought)
+    assert answer.status == 200, answer
+    order = {"name": "img.resize", "input": {"image": 1}, "params": {"save_result": True}}
+    assert "Failed to find action" in theirs.post("/v2/action_executions", order).fault
+    assert theirs.post("/v2/workers/poll", brought).json["jobs"] == []
+    started = ours.post("/v2/action_executions", order).json
+    assert theirs.post("/v2/workers/poll", brought).json["jobs"] == []
+    (job,) = ours.post("/v2/workers/poll", {**brought, "wait": 10}).json["jobs"]
+    assert job["action_id"] == started["id"]
+    report = {"worker_id": "w", **held(job)[0], "data": 1}
+    assert theirs.post("/v2/workers/complete", report).json == {"accepted": False}
+    assert ours.post("/v2/workers/complete", report).json == {"accepted": True}
+    assert ours.get(f"/v2/action_executions/{started['id']}").json["state"] == "SUCCESS"

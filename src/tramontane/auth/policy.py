@@ -45,6 +45,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     **_rules("tasks", ("get", "list", "update"), _ANYBODY),
     **_rules("workbooks", _ALL, _ANYBODY),
     **_rules("workbooks", ("publicize",), _ADMIN),
+    **_rules("workers", ("poll",), _ANYBODY),
     **_rules("workflows", _ALL, _ANYBODY),
     **_rules("workflows", ("publicize", "list:all_projects"), _ADMIN),
 }
