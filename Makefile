@@ -40,7 +40,7 @@ bench: $(VENV)/.service ## Measure throughput and latency on this machine
 	@$(BIN)/python -m bench.main_job
 
 clean: ## Remove the environment and everything that tools left
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
+	rm -rf $(VENV) .venv-keystone .venv-keystone.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
 
 # Each stamp stands for an installation that follows from pyproject.toml as it is.
 $(VENV)/.python:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tramontane.core.decision import ExecutionsKey, TasksKey
 from tramontane.core.state import Task
@@ -149,12 +149,20 @@ def scope(draft: Draft, task: Task | None, *layers: Layer) -> DataScope:
         internal["__task_execution"] = FrozenDict({"id": task.id, "name": task.name})
     execution = draft.execution
     if execution.security is not None:
-        internal["openstack"] = execution.security
+        internal["openstack"] = _without_secrets(execution.security)
     data = LayeredData(
         (internal, *layers, execution.globals, execution.input),
         deep=draft.env.settings.merge_strategy == "merge",
     )
     return DataScope(data, EngineFunctions(draft, None if task is None else task.id))
+
+
+_SECRETS: Final = ("auth_token", "service_catalog")
+
+
+def _without_secrets(security: FrozenDict) -> FrozenDict:
+    """On whose behalf an execution runs, as expressions may see it."""
+    return FrozenDict({**security, **{name: "***" for name in _SECRETS if security.get(name)}})
 
 
 def task_scope(draft: Draft, task: Task, items: FrozenDict = EMPTY) -> DataScope:
