@@ -142,6 +142,14 @@ def test_only_what_was_paused_for_maintenance_goes_on(service: Running, as_calle
     assert service.post("/v2/environments", {"name": "e"}).status == 201
 
 
+def test_workers_elsewhere_bring_their_actions_to_an_end(service: Running) -> None:
+    service.define(WAITING)
+    service.start("waiting")
+    assert service.put(URL, {"status": "PAUSED"}).json["status"] == "PAUSING"
+    for what in ("poll", "heartbeat", "complete"):
+        assert service.post(f"/v2/workers/{what}", {}).status != 423
+
+
 def test_work_goes_on_where_it_stopped(service: Running) -> None:
     service.define(
         "version: '2.0'\nwf:\n  tasks:\n    ask: {action: std.async_noop, on-success: after}\n"

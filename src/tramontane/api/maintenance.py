@@ -20,7 +20,7 @@ async def refuse_in_maintenance(api: Api, request: Request, segments: Sequence[s
     """
     if request.method == "GET" or api.services.maintenance.status == "RUNNING":
         return
-    if request.method == "PUT" and await _is_allowed(api, request, segments):
+    if await _is_allowed(api, request, segments):
         return
     raise HttpError(
         423,
@@ -31,12 +31,14 @@ async def refuse_in_maintenance(api: Api, request: Request, segments: Sequence[s
 
 
 async def _is_allowed(api: Api, request: Request, segments: Sequence[str]) -> bool:
-    match list(segments):
-        case ["maintenance"]:
+    match [request.method, *segments]:
+        case ["PUT", "maintenance"]:
             return True
-        case ["v2", "action_executions", _]:
+        case ["POST", "v2", "workers", _]:  # who runs actions has to bring them to their end
+            return True
+        case ["PUT", "v2", "action_executions", _]:
             return api.services.maintenance.status == "PAUSING"
-        case ["v2", "executions", _]:
+        case ["PUT", "v2", "executions", _]:
             return _asks_for(await request.body(), CANCELLED)
         case _:
             return False
