@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Sequence
@@ -24,6 +25,7 @@ from tramontane.clock import Clock, SystemClock
 from tramontane.compose_auth import open_authenticator, policy_rules
 from tramontane.config import Settings
 from tramontane.core.decision import CoreSettings
+from tramontane.expressions import load_plugins
 from tramontane.lang import load_action, load_workflow
 from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.executor import Executor, Runner
@@ -71,6 +73,8 @@ from tramontane.store.served import Served
 from tramontane.store.single_records import SingleRecords
 from tramontane.store.work import Work
 from tramontane.values import freeze
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,8 @@ async def open_node(
         PolicyFileError, IdentitySetupError: files that settings name can't be used.
     """
     rules = policy_rules(settings)
+    for problem in load_plugins() if settings.load_action_plugins else ():
+        log.warning("plug-in not loaded: %s", problem)
     async with AsyncExitStack() as stack:
         database = await open_database(settings.database)
         stack.push_async_callback(database.close)
