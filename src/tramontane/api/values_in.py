@@ -8,20 +8,46 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from tramontane import values
 from tramontane.api.media import json_type
 from tramontane.errors import BadRequestError
 
+T = TypeVar("T", covariant=True)
+
 Converter = Callable[[str, Any], Any]
 """Takes a name (for messages) and a decoded JSON value; gives the value to work with or raises."""
+
+
+@dataclass(frozen=True)
+class Taking(Generic[T]):
+    """A converter that says in JSON Schema what it takes; None: nothing, whatever the value."""
+
+    convert: Callable[[str, Any], T]
+    schema: Mapping[str, Any] | None = field(default_factory=dict)
+
+    def __call__(self, name: str, value: Any) -> T:
+        return self.convert(name, value)
+
+
+def taking(schema: Mapping[str, Any] | None) -> Callable[[Callable[[str, Any], T]], Taking[T]]:
+    """Decorate a converter with the schema of what it takes."""
+    return lambda convert: Taking(convert, schema)
+
+
+def schema_of(converter: Converter) -> Mapping[str, Any] | None:
+    """Give the schema of what a converter takes; any value if it doesn't say."""
+    return converter.schema if isinstance(converter, Taking) else {}
+
 
 _LARGEST = 2**31 - 1  # of what the databases call an integer
 _TRUE = frozenset({"true", "1", "t", "y", "yes", "on"})
 _FALSE = frozenset({"false", "0", "f", "n", "no", "off"})
 
 
+@taking({"type": ["string", "null"]})
 def text(name: str, value: Any) -> str | None:
     if value is None:
         return None
@@ -35,6 +61,7 @@ def text(name: str, value: Any) -> str | None:
 def short_text(limit: int) -> Converter:
     """A text of at most ``limit`` characters."""
 
+    @taking({"type": ["string", "null"], "maxLength": limit})
     def convert(name: str, value: Any) -> str | None:
         taken = text(name, value)
         if taken is not None and len(taken) > limit:
@@ -44,6 +71,7 @@ def short_text(limit: int) -> Converter:
     return convert
 
 
+@taking({"anyOf": [{"type": ["boolean", "null"]}, {"enum": sorted(_TRUE | _FALSE)}]})
 def boolean(name: str, value: Any) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
@@ -61,6 +89,7 @@ def flag(name: str, given: str) -> bool:
     return bool(boolean(name, given)) if given.strip() else False
 
 
+@taking({"anyOf": [{"type": "integer", "minimum": 1, "maximum": _LARGEST}, {"type": ["string", "null"]}]})
 def positive(name: str, value: Any) -> int | None:
     """A whole number from 1 on, or a text of its digits."""
     if value is None:
@@ -72,6 +101,7 @@ def positive(name: str, value: Any) -> int | None:
     return value
 
 
+@taking({"type": ["object", "string", "null"]})
 def json_object(name: str, value: Any) -> values.FrozenDict | None:
     """An object, or a text that holds one (which is what clients send)."""
     if value is None:
@@ -99,6 +129,7 @@ def _decoded(name: str, given: str) -> Any:
 
 
 def one_of(*allowed: str) -> Converter:
+    @taking({"enum": [*allowed, None]})
     def convert(name: str, value: Any) -> str | None:
         if value is None or (isinstance(value, str) and value in allowed):
             return value
@@ -112,6 +143,7 @@ def anything(name: str, value: Any) -> Any:
     return value
 
 
+@taking(None)
 def read_only(name: str, value: Any) -> Any:
     raise BadRequestError(f"'{name}' can't be set; it is read-only.")
 

@@ -32,7 +32,7 @@ from tramontane.store.reads.resources import ACTION_EXECUTIONS
 from tramontane.values import EMPTY, FrozenDict
 
 _ATTRIBUTES: Final = (*ACTION_EXECUTIONS.by_name, "tags", "params")
-_RUN: Final[dict[str, Converter]] = {
+RUN: Final[dict[str, Converter]] = {
     **dict.fromkeys(_ATTRIBUTES, anything),
     "name": short_text(255),
     "workflow_namespace": short_text(255),
@@ -40,7 +40,7 @@ _RUN: Final[dict[str, Converter]] = {
     "input": json_object,
     "params": json_object,
 }
-_UPDATE: Final[dict[str, Converter]] = {
+UPDATE: Final[dict[str, Converter]] = {
     **dict.fromkeys(_ATTRIBUTES, anything),
     "state": text,
     "output": json_value,
@@ -65,7 +65,7 @@ async def show_action_execution(api: Api, request: Request) -> Response:
 async def run_action(api: Api, request: Request) -> Response:
     """Run an action outside of any workflow. One that fails is an answer like any other."""
     request.allow_parameters()
-    order = _run_order(checked(read_object(request.headers, await request.body()), _RUN))
+    order = _run_order(checked(read_object(request.headers, await request.body()), RUN))
     outcome = await api.services.action_executions.run(request.caller, order)
     if isinstance(outcome, Result):
         return answer(unsaved_run_data(order, outcome), 201)
@@ -101,7 +101,7 @@ def _timeout(given: Any) -> int | None:
 async def update_action_execution(api: Api, request: Request) -> Response:
     """Report the result of an action that somebody else runs; or pause it, or let it go on."""
     request.allow_parameters()
-    body = checked(read_object(request.headers, await request.body()), _UPDATE)
+    body = checked(read_object(request.headers, await request.body()), UPDATE)
     state = body.get("state")
     if state not in _REPORT_STATES:
         raise BadRequestError(

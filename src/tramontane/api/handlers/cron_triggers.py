@@ -23,6 +23,7 @@ from tramontane.api.values_in import (
     positive,
     read_only,
     short_text,
+    taking,
     text,
 )
 from tramontane.auth.policy import enforce
@@ -36,6 +37,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 
 
+@taking({"type": ["string", "null"], "pattern": r"^\d{4}-\d\d?-\d\d? \d\d?:\d\d?$"})
 def _first_time(name: str, value: Any) -> int | None:
     """A time in whole minutes (UTC), in microseconds since 1970."""
     if value is None:
@@ -50,7 +52,7 @@ def _first_time(name: str, value: Any) -> int | None:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-_MODEL: Final[dict[str, Converter]] = {
+MODEL: Final[dict[str, Converter]] = {
     **dict.fromkeys(CRON_TRIGGERS.by_name, anything),
     "name": short_text(200),
     "workflow_id": text,
@@ -76,7 +78,7 @@ async def show_cron_trigger(api: Api, request: Request) -> Response:
 
 async def create_cron_trigger(api: Api, request: Request) -> Response:
     request.allow_parameters()
-    body = checked(read_object(request.headers, await request.body()), _MODEL)
+    body = checked(read_object(request.headers, await request.body()), MODEL)
     if body.get("scope") == "public":
         enforce(api.rules, "cron_triggers:publicize", request.caller)
     order = CronOrder(

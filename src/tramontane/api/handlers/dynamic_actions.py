@@ -21,7 +21,7 @@ from tramontane.service.code import DynamicOrder
 from tramontane.service.uploaded_code import LONGEST_CLASS_NAME
 from tramontane.store.reads.resources import DYNAMIC_ACTIONS
 
-_MODEL: Final[dict[str, Converter]] = {
+MODEL: Final[dict[str, Converter]] = {
     **dict.fromkeys(DYNAMIC_ACTIONS.by_name, anything),
     "id": text,
     "name": short_text(255),
@@ -67,7 +67,7 @@ async def no_update_by_path(api: Api, request: Request) -> Response:
 
 async def _body(api: Api, request: Request) -> dict[str, Any]:
     request.allow_parameters()
-    body = checked(read_object(request.headers, await request.body()), _MODEL)
+    body = checked(read_object(request.headers, await request.body()), MODEL)
     if body.get("scope") == "public":
         enforce(api.rules, "dynamic_actions:publicize", request.caller)
     return body

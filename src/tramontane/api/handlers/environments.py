@@ -21,7 +21,7 @@ from tramontane.service.environments import EnvironmentContent
 from tramontane.store.reads.objects import read_by_name
 from tramontane.store.reads.resources import ENVIRONMENTS
 
-_MODEL: Final[dict[str, Converter]] = {
+MODEL: Final[dict[str, Converter]] = {
     "name": short_text(200),
     "description": text,
     "variables": json_object,
@@ -64,7 +64,7 @@ async def update_environment(api: Api, request: Request) -> Response:
 
 async def _body(api: Api, request: Request) -> dict[str, Any]:
     request.allow_parameters()
-    body = checked(read_object(request.headers, await request.body()), _MODEL)
+    body = checked(read_object(request.headers, await request.body()), MODEL)
     if body.get("scope") == "public":
         enforce(api.rules, "environments:publicize", request.caller)
     return body

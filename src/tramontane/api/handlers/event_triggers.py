@@ -21,6 +21,7 @@ from tramontane.api.values_in import (
     read_only,
     require_uuid,
     short_text,
+    taking,
     text,
 )
 from tramontane.auth.policy import enforce
@@ -29,12 +30,13 @@ from tramontane.service.event_triggers import EventChange, EventOrder
 from tramontane.values import EMPTY
 
 
+@taking({"type": ["string", "null"]})
 def _uuid(name: str, value: Any) -> str | None:
     given = text(name, value)
     return require_uuid(name, given) if given else None
 
 
-_MODEL: Final[dict[str, Converter]] = {
+MODEL: Final[dict[str, Converter]] = {
     "name": short_text(200),
     "workflow_id": _uuid,
     "workflow_input": json_object,
@@ -91,7 +93,7 @@ async def update_event_trigger(api: Api, request: Request) -> Response:
 
 async def _body(api: Api, request: Request) -> dict[str, Any]:
     request.allow_parameters()
-    body = checked(read_object(request.headers, await request.body()), _MODEL)
+    body = checked(read_object(request.headers, await request.body()), MODEL)
     if body.get("scope") == "public":
         enforce(api.rules, "event_triggers:publicize", request.caller)
     return body

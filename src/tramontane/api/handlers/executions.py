@@ -36,7 +36,7 @@ from tramontane.store.reads.objects import read_by_id
 from tramontane.store.reads.resources import EXECUTIONS, TASKS
 from tramontane.values import FrozenDict
 
-_START: Final[dict[str, Converter]] = {
+START: Final[dict[str, Converter]] = {
     "id": short_text(36),
     "workflow_id": text,
     "workflow_name": text,
@@ -62,8 +62,8 @@ _START: Final[dict[str, Converter]] = {
     ),
 }
 
-_CHANGE: Final[dict[str, Converter]] = {
-    **dict.fromkeys(_START, anything),
+CHANGE: Final[dict[str, Converter]] = {
+    **dict.fromkeys(START, anything),
     "state": text,
     "state_info": text,
     "description": short_text(255),
@@ -125,7 +125,7 @@ async def start_execution(api: Api, request: Request) -> Response:
     """
     given = request.allow_parameters("wait")
     seconds = _seconds(api, given.get("wait"))
-    body = checked(read_object(request.headers, await request.body()), _START)
+    body = checked(read_object(request.headers, await request.body()), START)
     workflow = body.get("workflow_id") or body.get("workflow_name")
     source = body.get("source_execution_id") or None
     if not workflow and not source:
@@ -173,7 +173,7 @@ async def change_execution(api: Api, request: Request) -> Response:
     raw = read_object(request.headers, await request.body())
     execution_id = request.arguments["id"]
     await read_by_id(api.reader, EXECUTIONS, _STATE, execution_id, request.caller)
-    body = checked(raw, _CHANGE)
+    body = checked(raw, CHANGE)
     params = body.get("params") or FrozenDict()
     change = ExecutionChange(
         state=body.get("state") or None,

@@ -11,13 +11,21 @@ from tramontane.api.encoding import answer
 from tramontane.api.media import json_type, read_object
 from tramontane.api.records import started_data
 from tramontane.api.request import Request
-from tramontane.api.values_in import Converter, boolean, checked, json_object, short_text, text
+from tramontane.api.values_in import Converter, boolean, checked, json_object, short_text, taking, text
 from tramontane.core.state import Task
 from tramontane.errors import BadRequestError
 from tramontane.service.services import ForkOrder, ForkPreview
 from tramontane.values import EMPTY
 
 
+@taking(
+    {
+        "anyOf": [
+            {"type": "string", "minLength": 1},
+            {"type": "array", "items": {"type": "string", "minLength": 1}},
+        ]
+    }
+)
 def _tasks(name: str, value: Any) -> list[str]:
     """A name or id, or a list of them."""
     given = value if isinstance(value, list) else [value]
@@ -29,7 +37,7 @@ def _tasks(name: str, value: Any) -> list[str]:
     return given
 
 
-_FORK: Final[dict[str, Converter]] = {
+FORK: Final[dict[str, Converter]] = {
     "task": _tasks,
     "workflow_id": text,
     "workflow_name": text,
@@ -44,7 +52,7 @@ _FORK: Final[dict[str, Converter]] = {
 async def fork_execution(api: Api, request: Request) -> Response:
     """Begin anew in the middle of an ended execution, or with ``preview`` only tell what that would do."""
     request.allow_parameters()
-    body = checked(read_object(request.headers, await request.body()), _FORK)
+    body = checked(read_object(request.headers, await request.body()), FORK)
     if "task" not in body:
         raise BadRequestError("'task' is missing: the name or id of the task to run again.")
     order = ForkOrder(

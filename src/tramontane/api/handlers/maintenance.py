@@ -13,7 +13,7 @@ from tramontane.api.request import Request
 from tramontane.api.values_in import Converter, checked, one_of
 from tramontane.errors import BadRequestError
 
-_MODEL: Final[dict[str, Converter]] = {"status": one_of("RUNNING", "PAUSED")}
+MODEL: Final[dict[str, Converter]] = {"status": one_of("RUNNING", "PAUSED")}
 
 
 async def show_maintenance(api: Api, request: Request) -> Response:
@@ -23,7 +23,7 @@ async def show_maintenance(api: Api, request: Request) -> Response:
 
 async def change_maintenance(api: Api, request: Request) -> Response:
     request.allow_parameters()
-    wanted = checked(read_object(request.headers, await request.body()), _MODEL).get("status")
+    wanted = checked(read_object(request.headers, await request.body()), MODEL).get("status")
     if wanted is None:
         raise BadRequestError("'status' must be RUNNING or PAUSED.")
     return answer(await _shown(api, await api.services.maintenance.change(wanted)))

@@ -17,11 +17,11 @@ from tramontane.errors import BadRequestError
 from tramontane.service.members import STATUSES
 from tramontane.store.definition_records import MemberRow
 
-_MODEL: Final[dict[str, Converter]] = {
+MODEL: Final[dict[str, Converter]] = {
     **dict.fromkeys(MemberRow.__slots__, anything),
     "member_id": short_text(80),
 }
-_ANSWER: Final[dict[str, Converter]] = {**_MODEL, "status": one_of(*STATUSES)}
+ANSWER: Final[dict[str, Converter]] = {**MODEL, "status": one_of(*STATUSES)}
 
 
 def _workflow_id(api: Api, request: Request) -> str:
@@ -49,7 +49,7 @@ def _shown(row: MemberRow) -> dict[str, Any]:
 
 async def create_member(api: Api, request: Request) -> Response:
     workflow_id = _workflow_id(api, request)
-    body = checked(read_object(request.headers, await request.body()), _MODEL)
+    body = checked(read_object(request.headers, await request.body()), MODEL)
     if not body.get("member_id"):
         raise BadRequestError("'member_id' must name the project to share the workflow with.")
     row = await api.services.members.share(request.caller, workflow_id, body["member_id"])
@@ -58,7 +58,7 @@ async def create_member(api: Api, request: Request) -> Response:
 
 async def update_member(api: Api, request: Request) -> Response:
     workflow_id = _workflow_id(api, request)
-    body = checked(read_object(request.headers, await request.body()), _ANSWER)
+    body = checked(read_object(request.headers, await request.body()), ANSWER)
     if not body.get("status"):
         raise BadRequestError(f"'status' must be one of {', '.join(STATUSES)}.")
     member_id = request.arguments["member_id"]

@@ -28,7 +28,7 @@ from tramontane.store.reads.resources import ACTION_EXECUTIONS, EXECUTIONS, TASK
 from tramontane.store.reads.results import task_result
 from tramontane.store.reads.tasks import TASK_EXTRAS, WITH_ITEMS
 
-_CHANGE: Final[dict[str, Converter]] = {
+CHANGE: Final[dict[str, Converter]] = {
     **dict.fromkeys((*TASKS.by_name, "result"), anything),
     "id": text,
     "name": text,
@@ -81,7 +81,7 @@ async def change_task(api: Api, request: Request) -> Response:
     name, workflow_name, current, item_count = await read_by_id(
         api.reader, TASKS, _FOR_CHANGE, task_id, request.caller
     )
-    body = checked(raw, _CHANGE)
+    body = checked(raw, CHANGE)
     if body.get("name") not in (None, name):
         raise BadRequestError(f"The task is called '{name}', not '{body['name']}'.")
     if body.get("workflow_name") not in (None, workflow_name):

@@ -11,7 +11,7 @@ from tramontane.api.context import Api
 from tramontane.api.encoding import JSON, answer
 from tramontane.api.media import json_type, read_object
 from tramontane.api.request import Request
-from tramontane.api.values_in import Converter, anything, boolean, checked, positive, text
+from tramontane.api.values_in import Converter, anything, boolean, checked, positive, taking, text
 from tramontane.errors import BadRequestError
 from tramontane.results import Result
 from tramontane.service.workers import (
@@ -27,6 +27,20 @@ from tramontane.values import encode, freeze
 _MOST: Final = 100
 
 
+_NAME: Final = {"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}
+_ATTEMPT: Final = {
+    "type": "object",
+    "properties": {"action_id": {"type": "string"}, "attempt": {"type": "integer"}},
+    "required": ["action_id", "attempt"],
+}
+_ACTION: Final = {
+    "type": "object",
+    "properties": {"name": _NAME, "parameters": {}},
+    "required": ["name"],
+}
+
+
+@taking(_NAME)
 def _name(name: str, value: Any) -> str:
     given = text(name, value)
     if not given or len(given) > LONGEST_NAME:
@@ -34,12 +48,14 @@ def _name(name: str, value: Any) -> str:
     return given
 
 
+@taking({"type": "array", "items": _NAME})
 def _names(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise BadRequestError(f"'{name}' must be a list of texts, not {json_type(value)}.")
     return tuple(_name(name, each) for each in value)
 
 
+@taking({"type": "array", "items": {"anyOf": [_NAME, _ACTION]}})
 def _actions(name: str, value: Any) -> dict[str, Any]:
     """Actions with their parameters: names, or objects with ``name`` and ``parameters``."""
     if not isinstance(value, list):
@@ -55,6 +71,7 @@ def _actions(name: str, value: Any) -> dict[str, Any]:
     return found
 
 
+@taking({"type": "array", "items": _ATTEMPT})
 def _held(name: str, value: Any) -> frozenset[Attempt]:
     if not isinstance(value, list):
         raise BadRequestError(f"'{name}' must be a list, not {json_type(value)}.")
@@ -69,6 +86,7 @@ def _attempt(name: str, given: Any) -> Attempt:
     raise BadRequestError(f"'{name}' must hold objects with 'action_id' and 'attempt'.")
 
 
+@taking({"type": "number", "minimum": 0})
 def _seconds(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise BadRequestError(f"'{name}' must be a number of seconds from 0 on, not {value!r}.")
@@ -76,7 +94,7 @@ def _seconds(name: str, value: Any) -> float:
 
 
 _WORKER: Final[dict[str, Converter]] = {"worker_id": _name}
-_POLL: Final[dict[str, Converter]] = {
+POLL: Final[dict[str, Converter]] = {
     **_WORKER,
     "pools": _names,
     "actions": _actions,
@@ -85,8 +103,8 @@ _POLL: Final[dict[str, Converter]] = {
     "limit": positive,
     "wait": _seconds,
 }
-_HEARTBEAT: Final[dict[str, Converter]] = {**_WORKER, "held": _held}
-_COMPLETE: Final[dict[str, Converter]] = {
+HEARTBEAT: Final[dict[str, Converter]] = {**_WORKER, "held": _held}
+COMPLETE: Final[dict[str, Converter]] = {
     **_WORKER,
     "action_id": text,
     "attempt": anything,
@@ -106,7 +124,7 @@ async def _body(request: Request, model: Mapping[str, Converter], *needed: str) 
 
 async def poll(api: Api, request: Request) -> Response:
     """Give a worker actions to run, as soon as there are some."""
-    body = await _body(request, _POLL)
+    body = await _body(request, POLL)
     found = await api.services.workers.poll(
         request.caller,
         WorkerPoll(
@@ -141,7 +159,7 @@ def _job(claimed: ClaimedJob) -> dict[str, Any]:
 
 async def heartbeat(api: Api, request: Request) -> Response:
     """Keep a worker alive; tell it what to break off."""
-    body = await _body(request, _HEARTBEAT)
+    body = await _body(request, HEARTBEAT)
     cancelled = await api.services.workers.heartbeat(
         request.caller, body["worker_id"], body.get("held", frozenset())
     )
@@ -151,7 +169,7 @@ async def heartbeat(api: Api, request: Request) -> Response:
 
 async def complete(api: Api, request: Request) -> Response:
     """Take a result. One that nobody wants any more is no error."""
-    body = await _body(request, _COMPLETE, "action_id", "attempt")
+    body = await _body(request, COMPLETE, "action_id", "attempt")
     action_id, attempt = _attempt("attempt", body)
     accepted = await api.services.workers.complete(
         request.caller, body["worker_id"], action_id, attempt, _result(body)
