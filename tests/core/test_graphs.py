@@ -13,7 +13,7 @@ from tests.core.lab import FAKES, REGISTRY, document
 from tramontane.rehearsal import Outcome, fails, gives
 from tramontane.rehearsal.script import Job
 
-SEEDS = int(os.environ.get("TRAMONTANE_SEEDS", "8")) * 15
+SEEDS = int(os.environ.get("TRAMONTANE_SEEDS", "8")) * 8
 
 
 def chaotic_world(graph: Graph, random: Random) -> ChaoticWorld:
