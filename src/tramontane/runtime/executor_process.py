@@ -34,7 +34,7 @@ class ExecutorProcess:
     looking: Loop = field(init=False)
 
     def __post_init__(self) -> None:
-        self.looking = Loop("claims", self._look, self.look_seconds)
+        self.looking = Loop("claims", self._look, self.look_seconds, longest_pause=self.look_seconds)
 
     async def start(self) -> None:
         """Enter the register, then take work."""

@@ -12,6 +12,8 @@ from tramontane.errors import UnavailableError
 log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE = 30.0
+_AWAY_PAUSE = 2.0
+"""When the database is back, work must go on soon."""
 
 
 class Loop:
@@ -21,13 +23,21 @@ class Loop:
     """
 
     def __init__(
-        self, name: str, work: Callable[[], Awaitable[float | None]], pause: float, *, at_once: bool = True
+        self,
+        name: str,
+        work: Callable[[], Awaitable[float | None]],
+        pause: float,
+        *,
+        at_once: bool = True,
+        longest_pause: float | None = None,
     ) -> None:
-        """``at_once``: the first round begins with the start, not a pause later."""
+        """``at_once``: the first round begins with the start, not a pause later; ``longest_pause``: between
+        tries while the database is away (two seconds, or the usual pause if that is longer)."""
         self.name = name
         self._work = work
         self._pause = pause
         self._at_once = at_once
+        self._longest_pause = max(pause, _AWAY_PAUSE) if longest_pause is None else longest_pause
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._round_over = asyncio.Event()
@@ -64,7 +74,7 @@ class Loop:
                 pause = self._pause if wanted is None else wanted
             except UnavailableError as error:
                 failures += 1
-                pause = min(_LONGEST_PAUSE, self._pause * 2 ** min(failures, 10))
+                pause = min(self._longest_pause, self._pause * 2 ** min(failures, 10))
                 log.warning("loop %s waits for the database: %s", self.name, error.message)
             except Exception:
                 failures += 1

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from tramontane.service.work import Micros, NodeRow, NodeWork
 from tramontane.values import FrozenDict
 
 log = logging.getLogger(__name__)
+
+
+_BEATS = 3
+"""So many heartbeats that didn't get through make a process doubt; the lease is at least as long."""
 
 
 class Registered(Protocol):
@@ -45,6 +50,7 @@ class Heartbeat:
         info: FrozenDict,
         seconds: float,
         declared_dead: Callable[[], Awaitable[None]],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``declared_dead`` is called when others have buried this process, before it goes on as new."""
         self._work = work
@@ -53,7 +59,10 @@ class Heartbeat:
         self._kind = kind
         self._info = info
         self._declared_dead = declared_dead
-        self.loop = Loop("heartbeat", self._beat, seconds, at_once=False)
+        self._monotonic = monotonic
+        self._doubtful_after = min(_LOCK_SECONDS, seconds * _BEATS)
+        self._beaten_at = -math.inf
+        self.loop = Loop("heartbeat", self._beat, seconds, at_once=False, longest_pause=seconds)
 
     async def start(self) -> None:
         await self._register()
@@ -62,16 +71,24 @@ class Heartbeat:
     async def stop(self) -> None:
         await self.loop.stop()
 
+    def is_sure(self) -> bool:
+        """Tell whether this process has shown its life so lately that nobody can have buried it."""
+        return self._monotonic() - self._beaten_at <= self._doubtful_after
+
     async def _register(self) -> None:
+        began = self._monotonic()
         self._correct(await self._work.register(self._name, self._kind, self._info))
+        self._beaten_at = began
 
     async def _beat(self) -> float | None:
+        began = self._monotonic()
         now = await self._work.beat()
         if now is None:
             log.error("this process was declared dead; it breaks off what it lost and goes on")
             await self._declared_dead()
             await self._register()
         else:
+            self._beaten_at = began
             self._correct(now)
         return None
 
@@ -112,9 +129,9 @@ class Reaper:
         self._seen: dict[str, _Seen] = {}
         self._looked_at: float | None = None
         self._searched_at: float | None = None
-        self.loop = Loop(
-            "reaper", self._look, max(0.05, min(_LOOK_SECONDS, lease_seconds / 5)), at_once=False
-        )
+        pace = max(0.05, min(_LOOK_SECONDS, lease_seconds / 5))
+        # Others judge this process by the lock that a round takes back: when the database returns, soon.
+        self.loop = Loop("reaper", self._look, pace, at_once=False, longest_pause=pace)
         self.buried = 0
 
     async def start(self) -> None:
@@ -134,7 +151,8 @@ class Reaper:
         others = await self._work.others()
         locks = await self._work.alive([node.id for node in others]) if others else None
         locked = locks if has_own_lock else None
-        if self._looked_at is not None and now - self._looked_at > self._lease / 2:
+        was_cut_off = locks is not None and not has_own_lock  # others may have been too, and need a moment
+        if was_cut_off or (self._looked_at is not None and now - self._looked_at > self._lease / 2):
             # This node was away itself: what it hasn't seen says nothing about others.
             self._seen.clear()
         self._looked_at = now
