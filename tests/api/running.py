@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,13 @@ from tramontane.compose import OpenNode
 
 
 class Running(Client):
-    """A client of a running node, whose caller is the administrator of the default project."""
+    """A client of a running node, whose caller is the administrator of the default project, or whoever
+    ``headers`` say where the node asks."""
 
-    def __init__(self, runner: asyncio.Runner, node: OpenNode) -> None:
-        super().__init__(runner, node.app())
+    def __init__(
+        self, runner: asyncio.Runner, node: OpenNode, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(runner, node.app(), headers)
         self.node = node
 
     def changed(self, **parts: Any) -> Client:
@@ -75,7 +78,7 @@ class Running(Client):
         async def poll() -> Any:
             async with asyncio.timeout(20):
                 while True:
-                    answer = await call(self.app, "GET", url)
+                    answer = await call(self.app, "GET", url, headers=self._headers)
                     if holds(answer.json):
                         return answer.json
                     await asyncio.sleep(0.005)
