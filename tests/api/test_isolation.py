@@ -260,7 +260,7 @@ def test_another_project_sees_and_changes_nothing(world: World) -> None:
                 wrong.append((call, url, answer))
             if answer.status < 400 and HUSHED.encode() in answer.body:
                 wrong.append((call, url, answer))
-    assert not wrong, "\n".join(f"{c} {u} {x.status} {x.body[:160]}" for c, u, x in wrong)
+    assert not wrong, "\n".join(f"{c} {u} {x.status} {x.body[:160]!r}" for c, u, x in wrong)
     assert world.everything() == before
 
 
