@@ -165,3 +165,39 @@ def test_a_denied_action_isn_t_there(sqlite_url: str) -> None:
                 )
 
     run(test())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[DEFAULT]\n", "none"),
+        ("[pecan]\nauth_enable = false\n[keystone_authtoken]\nauth_url = http://k\n", "none"),
+        ("[keystone_authtoken]\nauth_url = http://k\n", "keystone"),
+        ("[pecan]\nauth_enable = true\n[keystone_authtoken]\nauth_url = http://k\n", "keystone"),
+        ("[DEFAULT]\nauth_type = keycloak-oidc\n[keycloak_oidc]\nauth_url = http://k\n", "keycloak"),
+    ],
+)
+def test_a_mistral_conf_says_how_callers_are_known(tmp_path: Path, text: str, expected: str) -> None:
+    assert load_settings(a_file(tmp_path, "mistral.conf", text), {}).auth == expected
+
+
+def test_a_mistral_conf_says_how_its_identity_server_is_reached(tmp_path: Path) -> None:
+    text = (
+        "[keystone_authtoken]\nauth_url = https://k:5000\nusername = mistral\npassword = pw\n"
+        "cafile = /ca.pem\ninsecure = true\nproject_name = services\n"
+        "[keycloak_oidc]\ncafile = /other.pem\n[oslo_policy]\npolicy_file = policy.yaml\n"
+    )
+    settings = load_settings(a_file(tmp_path, "mistral.conf", text), {})
+    assert (settings.keystone_url, settings.keystone_username) == ("https://k:5000", "mistral")
+    assert (settings.keystone_password, settings.keystone_project) == ("pw", "services")
+    assert settings.identity_ca_file == Path("/ca.pem")
+    assert settings.identity_insecure
+    assert settings.policy_file == tmp_path / "policy.yaml"
+    assert "pw" not in repr(settings)
+
+
+def test_authentication_that_a_mistral_conf_asks_for_needs_its_server(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="keystone_url"):
+        load_settings(a_file(tmp_path, "mistral.conf", "[pecan]\nauth_enable = true\n"), {})
+    with pytest.raises(SettingsError, match="auth_type"):
+        load_settings(a_file(tmp_path, "b.conf", "[DEFAULT]\nauth_type = magic\n"), {})
