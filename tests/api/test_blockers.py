@@ -268,5 +268,5 @@ def test_an_execution_without_anything_open_is_said_to_be_stuck() -> None:
 
 def test_every_kind_is_documented() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs/reference/rest-api.md").read_text(encoding="utf-8")
-    table = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", page, re.MULTILINE))
-    assert {kind: table.get(kind) for kind in KINDS} == dict(KINDS)
+    rows = set(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", page, re.MULTILINE))
+    assert set(KINDS.items()) <= rows

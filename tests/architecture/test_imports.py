@@ -40,7 +40,9 @@ RULES: dict[str, frozenset[str]] = {
 }
 """Part -> parts (or single modules of parts) that it may import."""
 
-UNRESTRICTED = frozenset({"__init__", "__main__", "cli", "compose", "compose_auth", "compose_executor", "config"})
+UNRESTRICTED = frozenset(
+    {"__init__", "__main__", "cli", "compose", "compose_auth", "compose_executor", "config"}
+)
 """Where everything is wired together."""
 
 OPTIONAL_DEPENDENCIES = frozenset({"asyncmy", "uvloop"})

@@ -1,15 +1,19 @@
-"""After the database was away, and after a sleep: nobody is buried by mistake."""
+"""After the database was away, and after a sleep: nobody is buried by mistake, nothing is begun too late."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from tests.runtime.test_node import Peer
-from tests.service.harness import run
+from tests.service.harness import run, still
 
+from tramontane.actions.registry import Registry
 from tramontane.errors import UnavailableError
+from tramontane.runtime.executor import Executor
 from tramontane.runtime.loop import Loop
 from tramontane.runtime.recovery import Heartbeat, Reaper
 from tramontane.values import EMPTY
@@ -112,5 +116,69 @@ def test_a_heart_is_sure_as_long_as_nobody_can_have_buried_its_process() -> None
         assert not heartbeat.is_sure()
         await heartbeat._beat()
         assert heartbeat.is_sure()
+
+    run(test())
+
+
+class Claims:
+    """Stands for the jobs in the database: one is handed out, and lost if ``held`` is empty."""
+
+    def __init__(self, held: Collection[tuple[str, int]]) -> None:
+        job = SimpleNamespace(
+            action_id="a", attempt=1, action_name="no.such", context={}, timeout=None, dry_run=False
+        )
+        self._waiting = [SimpleNamespace(job=job, action=SimpleNamespace(input={}))]
+        self._held = frozenset(held)
+        self.reported: list[str] = []
+        self.asked = 0
+        self.away = 0  # so many questions aren't answered
+
+    async def claim(self, _: Collection[str], __: int) -> list[Any]:
+        given, self._waiting = self._waiting, []
+        return given
+
+    async def still_held(self, jobs: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+        self.asked += 1
+        if self.asked <= self.away:
+            raise UnavailableError("the database is away")
+        return self._held & set(jobs)
+
+    async def report(self, job: Any, _: Any) -> None:
+        self.reported.append(job.action_id)
+
+
+async def _played(claims: Claims, is_sure: bool) -> Claims:
+    work: Any = claims
+    runner: Any = None
+    executor = Executor(Registry(), runner, slots=1, poll_seconds=1000)
+    executor.connect(work)
+    executor.begin_if(lambda: is_sure)
+    await executor.start()
+    await still(lambda: executor.statistics.ended == 0)
+    await executor.stop(0)
+    assert executor.busy == 0
+    return claims
+
+
+def test_a_process_that_slept_after_a_claim_begins_only_what_is_still_its_own() -> None:
+    async def test() -> None:
+        assert (await _played(Claims([]), is_sure=False)).reported == []
+        assert (await _played(Claims([("a", 1)]), is_sure=False)).reported == ["a"]
+        awake = await _played(Claims([]), is_sure=True)
+        assert (awake.reported, awake.asked) == (["a"], 0)
+
+    run(test())
+
+
+def test_a_claim_that_can_not_be_checked_yet_is_neither_dropped_nor_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tramontane.runtime.executor._ASK_AGAIN", 0)
+
+    async def test() -> None:
+        claims = Claims([("a", 1)])
+        claims.away = 2
+        assert (await _played(claims, is_sure=False)).reported == ["a"]
+        assert claims.asked == 3
 
     run(test())

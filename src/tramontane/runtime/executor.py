@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 _CLAIM = 64
 """So many jobs are claimed at once."""
 
+_ASK_AGAIN = 0.2
+"""Seconds between questions that the database didn't answer."""
+
 
 class Runner(Protocol):
     """Runs one action (:class:`tramontane.actions.runner.ActionRunner`)."""
@@ -118,6 +121,7 @@ class Executor:
         self._backlog = True  # there may be unclaimed jobs: newer ones have to queue behind them
         self._news = False  # unclaimed jobs were written since the last claim began
         self._tell_others: Callable[[], None] = _nobody
+        self._is_sure: Callable[[], bool] = _always
         self._accepting = False
         self._work: JobSource | None = None
         self.claiming = Loop("executor", self._claim, poll_seconds)
@@ -193,6 +197,10 @@ class Executor:
         """Call ``tell`` when this node wrote jobs that it hasn't claimed itself."""
         self._tell_others = tell
 
+    def begin_if(self, is_sure: Callable[[], bool]) -> None:
+        """Whenever ``is_sure`` says no, ask whether a claim still holds before its job is begun."""
+        self._is_sure = is_sure
+
     def look(self) -> None:
         """There may be unclaimed jobs: claim some, now or when a slot is free."""
         self._backlog = self._news = True
@@ -231,6 +239,11 @@ class Executor:
         """The life of one job: run, report, free the slot."""
         assert self._work is not None
         try:
+            if not await self._may_begin(job):
+                log.warning(
+                    "claim lost, action not begun action_id=%s attempt=%d", job.action_id, job.attempt
+                )
+                return
             result = await self._execute(job, action)
             if result is None:
                 await self._work.hand_over(job)
@@ -249,6 +262,17 @@ class Executor:
             if running is not None and running.task is asyncio.current_task():
                 del self._running[job.action_id]
             self._slot_free()
+
+    async def _may_begin(self, job: JobRow) -> bool:
+        """A process that was frozen between claim and begin may have lost the job to a verdict."""
+        assert self._work is not None
+        key = job.action_id, job.attempt
+        while not self._is_sure():
+            try:
+                return key in await self._work.still_held([key])
+            except UnavailableError:
+                await asyncio.sleep(_ASK_AGAIN)
+        return True
 
     async def _execute(self, job: JobRow, action: ActionExecution) -> Result | None:
         return await self._perform(job.action_name, action.input, job.context, job.timeout, job.dry_run)
@@ -305,6 +329,10 @@ class Executor:
             if each is not None and each.job.attempt == attempt:
                 log.warning("claim lost, action broken off action_id=%s attempt=%d", action_id, attempt)
                 self._interrupt(each)
+
+
+def _always() -> bool:
+    return True
 
 
 def _nobody() -> None:

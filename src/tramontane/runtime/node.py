@@ -59,6 +59,7 @@ class Node:
         await self.reaper.start()
         await self.watch.start()
         await self.maintenance.start()
+        self.executor.begin_if(self.heartbeat.is_sure)
         await self.executor.start()
         await self.timers.start()
         self.engine.on_stray(self._wake_for_rows)

@@ -81,9 +81,7 @@ class ExecutionUseCases:
                 raise
             return Started(existing, is_new=False)
 
-    async def _started_before(
-        self, caller: Caller, order: StartOrder, execution_id: str
-    ) -> Execution | None:
+    async def _started_before(self, caller: Caller, order: StartOrder, execution_id: str) -> Execution | None:
         existing = await self._records.execution(execution_id)
         if existing is not None:
             if not may_see(caller, existing.project_id):
