@@ -7,6 +7,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
+from tramontane.api.routes import openapi_document
 from tramontane.cli import main
 from tramontane.lang.schema import json_schema
 
@@ -31,3 +32,11 @@ def test_it_prints_the_schema_of_one_kind() -> None:
 def test_a_strict_schema_knows_no_other_attributes_of_a_workflow() -> None:
     assert "additionalProperties" not in schema()["$defs"]["workflow"]
     assert schema("--strict")["$defs"]["workflow"]["additionalProperties"] is False
+
+
+def test_it_prints_the_description_of_the_rest_api() -> None:
+    assert schema("--api") == json.loads(json.dumps(openapi_document()))
+
+
+def test_the_rest_api_has_no_kinds_of_documents() -> None:
+    assert CliRunner().invoke(main, ["schema", "--api", "--strict"]).exit_code == 2

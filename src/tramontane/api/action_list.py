@@ -17,8 +17,8 @@ from tramontane.actions.registry import Descriptor
 from tramontane.api import times
 from tramontane.api.context import Api
 from tramontane.api.encoding import page
+from tramontane.api.kinds import ACTION_LIST
 from tramontane.api.listing import (
-    COMMON,
     next_link,
     positive_limit,
     read_condition,
@@ -36,19 +36,8 @@ from tramontane.store.reads.resources import ACTIONS, CODE_ACTIONS
 Action = dict[str, Any]
 """An action as it is listed; times are still in microseconds."""
 
-_FILTERS: Final = (
-    "name",
-    "scope",
-    "tags",
-    "description",
-    "definition",
-    "is_system",
-    "input",
-    "namespace",
-    "created_at",
-    "updated_at",
-)
-_PARAMETERS: Final = (*COMMON, "total", *_FILTERS)
+_FILTERS: Final = ACTION_LIST.filters
+_PARAMETERS: Final = ACTION_LIST.parameters
 _LACKED: Final = {"installed": ("scope", "created_at", "updated_at"), "dynamic": ("created_at", "updated_at")}
 """What actions of a kind don't have: filters by it leave them in."""
 

@@ -7,6 +7,7 @@ from typing import Final
 from tramontane.api.listing import ListKind
 from tramontane.store.reads.resources import (
     ACTION_EXECUTIONS,
+    ACTIONS,
     CODE_SOURCES,
     CRON_TRIGGERS,
     DYNAMIC_ACTIONS,
@@ -26,6 +27,7 @@ WORKFLOW_LIST: Final = ListKind(
     guarded={"all_projects": "workflows:list:all_projects"},
     shown_with={"input": ("interface",)},
 )
+ACTION_LIST: Final = ListKind(ACTIONS, "actions")
 ENVIRONMENT_LIST: Final = ListKind(ENVIRONMENTS, "environments")
 CRON_TRIGGER_LIST: Final = ListKind(
     CRON_TRIGGERS,

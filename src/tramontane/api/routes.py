@@ -7,9 +7,14 @@ are listed with :func:`missing_identifier` exist for single objects only and say
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from functools import cache
+from typing import Any, Final
+
+from starlette.responses import Response
 
 from tramontane.api.collections import missing_identifier
+from tramontane.api.context import Api
+from tramontane.api.encoding import answer
 from tramontane.api.handlers import (
     action_executions,
     actions,
@@ -33,6 +38,8 @@ from tramontane.api.handlers import (
     workflows,
 )
 from tramontane.api.media import EVENT_STREAM, PLAIN_TEXT
+from tramontane.api.openapi import document
+from tramontane.api.request import Request
 from tramontane.api.routing import Endpoint, Handler
 
 
@@ -48,6 +55,16 @@ def _public(handler: Handler) -> Endpoint:
     return Endpoint(handler, is_public=True)
 
 
+@cache
+def openapi_document() -> Mapping[str, Any]:
+    """Describe all these paths to programs; it is the same for as long as the process lives."""
+    return document(ROUTES)
+
+
+async def show_openapi(api: Api, request: Request) -> Response:  # noqa: ARG001 (a handler)
+    return answer({**openapi_document(), "servers": [{"url": request.base_url or "/"}]})
+
+
 _MISSING: Final = Endpoint(missing_identifier)
 _SHOW_ACTION: Final = _guarded(actions.show_action, "actions:get")
 _DELETE_ACTION: Final = _guarded(actions.delete_action, "actions:delete")
@@ -55,6 +72,7 @@ _DELETE_ACTION: Final = _guarded(actions.delete_action, "actions:delete")
 ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/": {"GET": _public(roots.versions)},
     "/v2": {"GET": _public(roots.version)},
+    "/v2/openapi.json": {"GET": _public(show_openapi)},
     "/info": {"GET": _public(roots.info)},
     "/healthcheck": {"GET": Endpoint(roots.healthcheck, is_public=True, also_accepted=PLAIN_TEXT)},
     "/healthz": {"GET": _public(roots.alive)},
