@@ -16,13 +16,15 @@ the place before that break when there is a match there.
 from __future__ import annotations
 
 import functools
+import importlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from re import _constants as codes  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any, Protocol
 
 import re2
+
+codes: Any = importlib.import_module("re._constants")  # typed stubs know neither of the two
+parser: Any = importlib.import_module("re._parser")
 
 from tramontane.expressions.bounds import MAX_TEXT, too_large
 
