@@ -23,10 +23,10 @@ from typing import Any, Protocol
 
 import re2
 
+from tramontane.expressions.bounds import MAX_TEXT, too_large
+
 codes: Any = importlib.import_module("re._constants")  # typed stubs know neither of the two
 parser: Any = importlib.import_module("re._parser")
-
-from tramontane.expressions.bounds import MAX_TEXT, too_large
 
 MAX_PATTERN = 10_000
 """Longest pattern, in characters."""
