@@ -354,6 +354,35 @@ def test_cancelling_reaches_sub_executions(service: Running) -> None:
     service.until(below, lambda found: found["executions"][0]["state"] == "CANCELLED")
 
 
+@pytest.mark.spec("L7")
+def test_a_recursive_termination_ends_the_tree(service: Running) -> None:
+    service.define(NESTED_WAITING)
+    started = service.start("outer")
+    below = f"/v2/executions?root_execution_id={started['id']}"
+    inner = service.until(below, lambda found: len(found["executions"]) == 1)["executions"][0]
+    tasks = f"/v2/executions/{inner['id']}/tasks"
+    service.until(tasks, lambda found: [each["state"] for each in found["tasks"]] == ["RUNNING"])
+    answer = service.put(
+        f"/v2/executions/{started['id']}",
+        {"state": "ERROR", "state_info": "enough", "params": {"recursive_terminate": True}},
+    )
+    assert (answer.status, answer.json["state"]) == (200, "ERROR")
+    service.until(below, lambda found: found["executions"][0]["state"] == "ERROR")
+    service.until(tasks, lambda found: [each["state"] for each in found["tasks"]] == ["ERROR"])
+
+
+@pytest.mark.spec("L9")
+def test_a_forced_cancel_ends_running_tasks_at_once(service: Running) -> None:
+    service.define(WAITING)
+    started = service.start("waiting")
+    url = f"/v2/executions/{started['id']}"
+    service.until(f"{url}/tasks", lambda found: len(found["tasks"]) == 1)
+    answer = service.put(url, {"state": "CANCELLED", "params": {"force_cancel": True}})
+    assert (answer.status, answer.json["state"]) == (200, "CANCELLED")
+    [task] = service.until(f"{url}/tasks", lambda found: found["tasks"][0]["state"] == "ERROR")["tasks"]
+    assert task["state_info"] == "Task was failed due to workflow force cancel."
+
+
 @pytest.mark.spec("API197")
 def test_deleting_unfinished_executions_takes_force(service: Running) -> None:
     service.define(WAITING + SIMPLE.removeprefix("version: '2.0'\n"))

@@ -117,7 +117,7 @@ wf:
 """
 
 
-@pytest.mark.spec("R81", "R82")
+@pytest.mark.spec("R81", "R82", "L23")
 @pytest.mark.parametrize(("strategy", "d"), [("replace", {"m": 2}), ("merge", {"k": 1, "m": 2})])
 def test_publishing_a_map_again_replaces_it_unless_told_to_merge(strategy: str, d: dict[str, int]) -> None:
     run = play(REPLACED, settings=CoreSettings(merge_strategy=strategy))
