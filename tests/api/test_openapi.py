@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -189,8 +190,10 @@ def answered(client: Client, case: Case[Any]) -> Response:
             for name, value in request.headers.items()
         },
     )
+    packed = answer.headers.get("content-encoding") == "gzip"
+    content = gzip.decompress(answer.body) if packed else answer.body
     headers = {name: [value] for name, value in answer.headers.items()}
-    return Response(answer.status, headers, answer.body, request, elapsed=0.1, verify=False)
+    return Response(answer.status, headers, content, request, elapsed=0.1, verify=False)
 
 
 load_all_checks()

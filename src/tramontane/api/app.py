@@ -10,37 +10,34 @@
 7. the endpoint's handler runs.
 
 Errors of any step become the answer that reports them (:mod:`tramontane.api.faults`), and every answer
-carries the id of its request, under which the log has more. All of this is plain ASGI, because a request
-passes through it in microseconds.
+carries the id of its request, under which the log has more. Large answers are compressed for clients that
+take that. All of this is plain ASGI, because a request passes through it in microseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Final
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tramontane.api.compression import compress
 from tramontane.api.context import Api
 from tramontane.api.faults import HttpError, answer_error
 from tramontane.api.maintenance import refuse_in_maintenance
 from tramontane.api.media import refuse_xml, require_acceptable
 from tramontane.api.request import Request, header_links, path_segments
+from tramontane.api.request_ids import REQUEST_ID, given_id, new_id
 from tramontane.api.routes import ROUTES
 from tramontane.api.routing import Endpoint, Router
 from tramontane.api.target_cloud import with_target
 from tramontane.auth.policy import enforce
 
 log = logging.getLogger(__name__)
-
-REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-"""Id of the request that is being answered, for the log."""
 
 _CORS_HEADERS: Final = (
     "X-Auth-Token",
@@ -86,10 +83,15 @@ class Application:
         if segments and segments[0] in self._mounts:
             await self._mounts[segments[0]](scope, receive, send)
             return
-        request = Request(scope, receive, f"req-{uuid.uuid4()}", self._api.settings.max_body_bytes)
-        REQUEST_ID.set(request.id)
+        request = Request(scope, receive, new_id(), self._api.settings.max_body_bytes)
+        shown_id = given_id(request.headers) or request.id
+        REQUEST_ID.set(shown_id)
         response = await self._answer(request, segments)
-        response.raw_headers.append((b"x-openstack-request-id", request.id.encode()))
+        await compress(response, request.headers)
+        response.raw_headers += (
+            (b"x-openstack-request-id", request.id.encode()),
+            (b"x-request-id", shown_id.encode()),
+        )
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, segments: list[str]) -> Response:

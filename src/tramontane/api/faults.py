@@ -38,14 +38,23 @@ STATUSES: Final[dict[type[TramontaneError], int]] = {
 }
 
 
+HTTP_CODES: Final[dict[int, str]] = {
+    404: "no-route",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+    413: "too-large",
+    415: "unsupported-media",
+    423: "maintenance",
+}
+"""Codes of what the transport refuses, by status."""
+
+
 class HttpError(TramontaneError):
     """An error of the transport itself: routes, methods, media types, sizes.
 
     ``headers`` are sent along; with ``announced`` the reason is repeated in ``Server-Error-Message``,
     which clients read before the body.
     """
-
-    code = "http"
 
     def __init__(
         self,
@@ -71,6 +80,11 @@ def status_of(error: TramontaneError) -> int:
     return 500
 
 
+def code_of(error: TramontaneError) -> str:
+    """The stable code that programs can rely on."""
+    return HTTP_CODES[error.status] if isinstance(error, HttpError) else error.code
+
+
 def answer_error(error: Exception) -> Response:
     """Turn an exception into the answer that reports it."""
     if not isinstance(error, TramontaneError):
@@ -80,7 +94,7 @@ def answer_error(error: Exception) -> Response:
     if status == 500:
         log.error("request failed", exc_info=error)
     problems = error.problems if isinstance(error, DefinitionError) else ()
-    return fault(status, error.message, error.code, _headers(error), problems)
+    return fault(status, error.message, code_of(error), _headers(error), problems)
 
 
 def fault(

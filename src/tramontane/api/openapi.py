@@ -41,6 +41,7 @@ _STATUSES: Final[Mapping[int, str]] = {
     413: "The body is larger than the server allows.",
     415: "Bodies of this media type aren't taken.",
     423: "The service is in maintenance.",
+    500: "The service failed; its log has more.",
     503: "Nothing was accepted; try again after `Retry-After` seconds.",
 }
 _ERROR_STATUSES: Final = tuple(status for status in _STATUSES if status >= 400)

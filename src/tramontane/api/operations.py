@@ -278,7 +278,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
     },
     "/v2/action_executions": {
         "GET": _list("List action executions", kinds.ACTION_EXECUTION_LIST, "ActionExecution"),
-        "POST": _create("Run an action", "ActionExecution", action_executions.RUN, "name", errors=(403,)),
+        "POST": _create("Run an action", "ActionExecution", action_executions.RUN, "name", errors=(403, 500)),
     },
     "/v2/action_executions/{id}": {
         "GET": _show("Show an action execution", "ActionExecution", "fields"),

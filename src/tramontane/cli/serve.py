@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from tramontane.api.request_ids import RequestIds
 from tramontane.cli import loop
 from tramontane.cli.db import shown_url
 from tramontane.cli.listener import Server, bind, is_loopback, url_of
@@ -18,7 +19,7 @@ from tramontane.config import Settings
 from tramontane.errors import TramontaneError
 
 LEVELS: Final = ("debug", "info", "warning", "error")
-_LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s:%(request)s %(message)s"
 _INTERRUPTED: Final = 130
 
 
@@ -64,5 +65,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
 def set_up_logging(level: str) -> None:
     """Log to the standard error; libraries only what is worth a warning."""
     logging.basicConfig(level=level.upper(), format=_LOG_FORMAT)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RequestIds())
     for name in ("uvicorn", "alembic", "aiosqlite", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
