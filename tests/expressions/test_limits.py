@@ -61,7 +61,7 @@ def scope() -> FakeScope:
         "generateMany(1, [$, $])",
         "range(100000).aggregate($1.append($2), [1]).len()",
         "range(100000).aggregate($1.select($), [1]).len()",
-        "range(1000).select(range(1000).select($))",
+        "range(100000).select(range(100000).select($))",
         "def(f, f($) + f($)) -> f(1)",
         f"{_DOUBLED} -> $x",
         f"{_DOUBLED} -> str($x)",
