@@ -41,8 +41,9 @@ _NUMBERED = (
     "FROM generate_series($1::bigint, $2::bigint) n) s"
 )
 _HEADS = (
-    "INSERT INTO heads (id, root_id, version, token, first_token, state, seq, run) "
-    f"SELECT id, id, 3, n, n, state, 4, 0 FROM ({_NUMBERED}) e"
+    "INSERT INTO heads (id, root_id, version, token, first_token, node_id, state, seq, run) "
+    "SELECT id, id, 3, n, n, CASE WHEN state = 'RUNNING' THEN 'somebody' END, state, 4, 0 "
+    f"FROM ({_NUMBERED}) e"
 )
 _EXECUTIONS = (
     "INSERT INTO executions (id, root_id, project_id, workflow_name, workflow_namespace, workflow_id, "

@@ -606,3 +606,35 @@ def test_every_time_has_one_form_and_everything_belongs_to_the_default_project(s
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", value) for value in times)
     projects = {value for name, value in found if name == "project_id"}
     assert projects == {"<default-project>", None}
+
+
+def test_unfinished_executions_are_found_by_their_states_wherever_they_stand(service: Running) -> None:
+    """They are looked up by another way than ended ones: none of them may be missing."""
+    service.define(NESTED_WAITING)
+    service.define(FAILING)
+    service.start("failing", wait=20)
+    running = service.start("outer")["id"]
+    paused = service.start("outer")["id"]
+    service.until("/v2/executions?workflow_name=inner", lambda data: len(data["executions"]) == 2)
+    service.put(f"/v2/executions/{paused}", {"state": "PAUSED"})
+    service.until("/v2/executions?state=PAUSED", lambda data: len(data["executions"]) == 2)
+
+    def found(query: str) -> list[tuple[str, str]]:
+        return sorted(
+            (item["workflow_name"], item["state"]) for item in service.items(f"/v2/executions?{query}")
+        )
+
+    assert found("state=RUNNING") == [("inner", "RUNNING"), ("outer", "RUNNING")]
+    assert found("state=in:RUNNING,PAUSED,nonsense") == [
+        ("inner", "PAUSED"),
+        ("inner", "RUNNING"),
+        ("outer", "PAUSED"),
+        ("outer", "RUNNING"),
+    ]
+    assert found("state=in:RUNNING,ERROR") == [
+        ("failing", "ERROR"),
+        ("inner", "RUNNING"),
+        ("outer", "RUNNING"),
+    ]
+    assert found("state=neq:RUNNING") == [("failing", "ERROR"), ("inner", "PAUSED"), ("outer", "PAUSED")]
+    assert found(f"state=RUNNING&root_execution_id={running}") == [("inner", "RUNNING")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -31,6 +31,7 @@ class Field:
     nullable: bool = True
     present: ColumnElement[bool] | None = None
     then: ColumnElement[Any] | None = None
+    narrow: Callable[[tuple[Any, ...]], ColumnElement[bool] | None] | None = None
 
     @property
     def value(self) -> ColumnElement[Any]:

@@ -66,9 +66,15 @@ class ListQuery:
 
 def clause(condition: Condition) -> ColumnElement[bool]:
     """Put a condition into SQL; a null column satisfies none."""
-    found = _clause(condition)
-    present = condition.field.present
-    return found if present is None else and_(present, found)
+    conditions = [_clause(condition)]
+    item = condition.field
+    if item.present is not None:
+        conditions.insert(0, item.present)
+    if item.narrow is not None and condition.operator in ("eq", "in"):
+        narrower = item.narrow(condition.values)
+        if narrower is not None:
+            conditions.append(narrower)
+    return and_(*conditions) if len(conditions) > 1 else conditions[0]
 
 
 def _clause(condition: Condition) -> ColumnElement[bool]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, null
+from sqlalchemy import ColumnElement, Table, null, select
 
+from tramontane.states import COMPLETED
 from tramontane.store.reads.fields import Field, Resource
 from tramontane.store.schema import (
     action_definitions,
@@ -16,6 +17,7 @@ from tramontane.store.schema import (
     environments,
     event_triggers,
     executions,
+    heads,
     tasks,
     workbooks,
     workflow_definitions,
@@ -223,6 +225,16 @@ EVENT_TRIGGERS: Final = Resource(
 )
 
 _ex = executions
+
+
+def _unfinished(states: tuple[str, ...]) -> ColumnElement[bool] | None:
+    """Find unfinished executions by an index of heads that holds no others, however many have ended."""
+    if not COMPLETED.isdisjoint(states):
+        return None
+    found = select(heads.c.id).where(heads.c.node_id.is_not(None), heads.c.state.in_(states))
+    return _ex.c.id.in_(found)
+
+
 EXECUTIONS: Final = Resource(
     "execution",
     _ex,
@@ -236,7 +248,7 @@ EXECUTIONS: Final = Resource(
         _json(_ex, "params"),
         Field("task_execution_id", _ex.c.parent_task_id, "uuid"),
         Field("root_execution_id", _ex.c.root_id, "uuid", present=_ex.c.parent_id.is_not(None)),
-        _text(_ex, "state"),
+        Field("state", _ex.c.state, nullable=False, narrow=_unfinished),
         _text(_ex, "state_info", nullable=True),
         _json(_ex, "input"),
         _json(_ex, "output", in_lists=False),
