@@ -22,7 +22,6 @@ from tramontane.service.committer import Lost, Won
 from tramontane.service.deciding import Ids
 from tramontane.service.ports import ExecutionStore
 from tramontane.service.turn import Turn, Turns, VanishedError, as_error
-from tramontane.values import deep_merge
 
 _ATTEMPTS = 50
 
@@ -132,11 +131,6 @@ class Reviver:
             await self._turns.load(slot, batch)
         except VanishedError:
             raise _not_found(slot.id) from None
-        state = slot.state
-        assert state is not None
-        if isinstance(request, RerunAsked | SkipAsked) and request.env and not state.execution.is_root:
-            # The root merges it in this same bundle; the task that runs again must see it already.
-            state.root_env = deep_merge(state.root_env, request.env)
         submission = Submission((request,), guard=guard)
         turn = await self._turns.decide(slot, [*batch, submission], ids)
         for refused, refusal in turn.refused:
