@@ -214,6 +214,35 @@ def test_a_child_is_loaded_with_the_parameters_of_its_root(database_url: str) ->
     make.with_database(database_url, test)
 
 
+def test_what_is_loaded_is_of_one_moment_however_much_is_written_meanwhile(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        store = Executions(database)
+        execution = make.execution("e1")
+        await store.commit([TurnWrite(execution, None, 0)], "n1")
+
+        async def write() -> None:
+            before = execution
+            for number in range(1, 200):
+                task = make.task(before, f"t{number}", seq=number)
+                action = make.action(before, f"a{number}", task_id=task.id, seq=number)
+                after = replace(before, seq=number)
+                turn = TurnWrite(after, before, number, tasks=[task], actions=[action])
+                assert (await store.commit([turn], "n1"))[0].is_committed
+                before = after
+
+        writing = asyncio.create_task(write())
+        versions = set()
+        while not writing.done():
+            stored = await store.load("e1")
+            assert stored is not None
+            assert len(stored.tasks) == len(stored.actions) == stored.version - 1
+            versions.add(stored.version)
+        await writing
+        assert len(versions) > 1
+
+    make.with_database(database_url, test)
+
+
 def test_single_records_are_found_by_their_ids(database_url: str) -> None:
     async def test(database: Database) -> None:
         execution = make.execution("e1", seq=7, run=3)

@@ -42,7 +42,7 @@ class Dialect(Protocol):
         """
 
     async def fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
-        """Run reads one after the other on one connection apart from the writer's.
+        """Run reads one after the other over one snapshot, on a connection apart from the writer's.
 
         Parameters are ``$1``, ``$2`` …; lists go through :meth:`array` and :meth:`any_of`.
         """

@@ -138,7 +138,8 @@ class Executions:
     async def load_many(self, execution_ids: Sequence[str]) -> dict[str, StoredExecution]:
         """Load several executions by few queries; ids that don't exist are left out.
 
-        The versions are read first: whatever changes meanwhile makes the turn lose its race.
+        The records of up to a few hundred are of one moment; whatever changes later makes the turn lose
+        its race.
         """
         loaded: dict[str, StoredExecution] = {}
         for part in chunks(execution_ids):

@@ -38,6 +38,7 @@ _SESSION = (
     f"SET SESSION sql_mode='{_SQL_MODE}', innodb_lock_wait_timeout=5, idle_transaction_timeout=10, "
     "tx_isolation='READ-COMMITTED', autocommit=1"
 )
+_ISOLATED = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _NAMES = "SET NAMES utf8mb4 COLLATE utf8mb4_bin"
 _CONNECT_SECONDS = 10
 _READERS = 10
@@ -263,9 +264,12 @@ class MariaDB:
     # -- reads ----------------------------------------------------------------------------
 
     async def fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
-        async with self._hot("load") as connection:
+        async with self._hot("load", _ISOLATED) as connection:
             try:
-                return [await _all(connection, *_numbered(sql, parameters)) for sql, parameters in queries]
+                await _execute(connection, "START TRANSACTION READ ONLY")
+                found = [await _all(connection, *_numbered(sql, parameters)) for sql, parameters in queries]
+                await _execute(connection, "COMMIT")
+                return found
             except _DATABASE_ERRORS as error:
                 words = self.unavailable(error)
                 if words is None:

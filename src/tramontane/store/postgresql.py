@@ -44,6 +44,8 @@ _READERS = 10
 
 _LOCK = "SELECT id, version FROM heads WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE SKIP LOCKED"
 
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+
 _CHANNEL = "tramontane"
 
 _HELD = """
@@ -246,12 +248,16 @@ class PostgreSQL:
             return await self._fetch(queries)
 
     async def _fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
-        async with self._hot("load") as connection:
+        is_one = len(queries) == 1
+        async with self._hot("load", None if is_one else _SNAPSHOT) as connection:
             try:
-                return [
+                found = [
                     [tuple(row) for row in await connection.fetch(sql, *parameters)]
                     for sql, parameters in queries
                 ]
+                if not is_one:
+                    await connection.execute("COMMIT")
+                return found
             except _DATABASE_ERRORS as error:
                 words = self.unavailable(error)
                 if words is None:

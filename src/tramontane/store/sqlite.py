@@ -294,10 +294,14 @@ class SQLite:
 
     def _fetch(self, queries: Sequence[Query]) -> list[list[tuple[Any, ...]]]:
         try:
-            return [
-                self._loader.execute(sql.replace("$", "?"), parameters).fetchall()
-                for sql, parameters in queries
-            ]
+            self._loader.execute("BEGIN")
+            try:
+                return [
+                    self._loader.execute(sql.replace("$", "?"), parameters).fetchall()
+                    for sql, parameters in queries
+                ]
+            finally:
+                self._loader.execute("COMMIT")
         except sqlite3.Error as error:
             raise DatabaseUnavailableError(f"the database can't be read: {error}") from error
 
