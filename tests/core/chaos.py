@@ -18,7 +18,12 @@ from tramontane.core.events import (
     ActionResumed,
     AnyEvent,
     ChildCompleted,
+    ChildPaused,
+    ChildResumed,
     Continued,
+    EnvironmentChanged,
+    PauseAsked,
+    ResumeAsked,
     Started,
     TimerFired,
 )
@@ -27,7 +32,18 @@ from tramontane.errors import TramontaneError
 from tramontane.rehearsal import Run, World
 from tramontane.rehearsal.queues import Move
 
-REPEATABLE = (ActionCompleted, ChildCompleted, Continued, Started, TimerFired)
+REPEATABLE = (
+    ActionCompleted,
+    ChildCompleted,
+    ChildPaused,
+    ChildResumed,
+    Continued,
+    EnvironmentChanged,
+    PauseAsked,
+    ResumeAsked,
+    Started,
+    TimerFired,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,7 @@ class ChaoticWorld(World):
         self.faults = faults
         self.heard: list[tuple[str, AnyEvent]] = []
         self.observers.append(check_turn)
+        self.queues.overtaking = True
 
     def _choose(self, moves: list[Move]) -> Move:
         return self.random.choice(moves)
@@ -57,13 +74,18 @@ class ChaoticWorld(World):
     def _decided(self, execution_id: str, event: AnyEvent) -> Decision:
         ids = self._ids
         decision = super()._decided(execution_id, event)
-        if isinstance(event, REPEATABLE) and getattr(event, "attempt", 0) is not None:
+        if isinstance(event, REPEATABLE) and _is_report(event):
             self.heard.append((execution_id, event))
         if self.random.random() < self.faults.lost_turn:
             self._ids = ids
             again = super()._decided(execution_id, event)
             assert records(again) == records(decision)
         return decision
+
+
+def _is_report(event: AnyEvent) -> bool:
+    """Tell whether an event comes by an inbox, where it may come twice, and not from a client."""
+    return getattr(event, "attempt", 0) is not None and getattr(event, "by_parent", True)
 
 
 def records(decision: Decision) -> list[Any]:

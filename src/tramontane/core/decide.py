@@ -114,7 +114,7 @@ def _handle(draft: Draft, event: AnyEvent) -> None:
         case EnvironmentMerged():
             operations.environment_merged(draft, event)
         case EnvironmentChanged():
-            operations.change_environment(draft, event.env)
+            operations.environment_changed(draft, event)
         case DescriptionChanged():
             draft.update_execution(description=event.description)
         case ChildCompleted():

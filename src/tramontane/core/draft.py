@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from tramontane.core.commands import AnyCommand, Continue, DropTimer, Send, SetTimer
 from tramontane.core.context import EMPTY_CONTEXT, Context, merge_all, overlay_all
 from tramontane.core.decision import Decision, Env, Key, Needs
-from tramontane.core.events import AnyEvent
+from tramontane.core.events import AnyEvent, AnyWord
 from tramontane.core.memory import NO_PROGRESS, ExecutionState, Progress
 from tramontane.core.state import (
     ActionExecution,
@@ -148,6 +148,11 @@ class Draft:
 
     def send(self, execution_id: str, event: AnyEvent) -> None:
         self.commands.append(Send(execution_id, self.execution.root_id, event))
+
+    def tell(self, execution_id: str, word: AnyWord) -> None:
+        """Send a word to the parent or a child; of two of them the later one counts, in whatever order
+        they come."""
+        self.send(execution_id, replace(word, sent=self.next_seq()))
 
     def look_up(self, key: Key) -> Any:
         """Return what was looked up for ``key``, or leave the decision to have it looked up."""

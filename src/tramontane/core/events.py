@@ -18,6 +18,16 @@ class Event(msgspec.Struct, frozen=True, tag_field="kind"):
     pass
 
 
+class Word(Event, frozen=True, kw_only=True):
+    """What parents and children tell each other.
+
+    ``sent`` is the sender's own counter (``seq``) when it said so: words may overtake one another on
+    their way, and one that is older than what was heard before changes nothing. 0: from a client.
+    """
+
+    sent: int = 0
+
+
 class Started(Event, frozen=True, tag="started"):
     """A sub-workflow execution, created by its parent's decision, begins its tasks."""
 
@@ -57,17 +67,17 @@ class TimerFired(Event, frozen=True, tag="timer-fired"):
     generation: int
 
 
-class PauseAsked(Event, frozen=True, tag="pause-asked"):
+class PauseAsked(Word, frozen=True, tag="pause-asked"):
     message: str | None = None
     by_parent: bool = False
 
 
-class ResumeAsked(Event, frozen=True, tag="resume-asked"):
+class ResumeAsked(Word, frozen=True, tag="resume-asked"):
     env: Json = None  # merged into the environment first, when given
     by_parent: bool = False
 
 
-class StopAsked(Event, frozen=True, tag="stop-asked"):
+class StopAsked(Word, frozen=True, tag="stop-asked"):
     """Stop with SUCCESS, ERROR or CANCELLED; ``message`` becomes ``state_info``."""
 
     state: str
@@ -94,7 +104,7 @@ class EnvironmentMerged(Event, frozen=True, tag="environment-merged"):
     env: Json
 
 
-class EnvironmentChanged(Event, frozen=True, tag="environment-changed"):
+class EnvironmentChanged(Word, frozen=True, tag="environment-changed"):
     """Tells a descendant what the root's environment is now."""
 
     env: Json = EMPTY
@@ -114,11 +124,11 @@ class ChildCompleted(Event, frozen=True, tag="child-completed"):
     state_info: str | None = None
 
 
-class ChildPaused(Event, frozen=True, tag="child-paused"):
+class ChildPaused(Word, frozen=True, tag="child-paused"):
     child_id: str
 
 
-class ChildResumed(Event, frozen=True, tag="child-resumed"):
+class ChildResumed(Word, frozen=True, tag="child-resumed"):
     child_id: str
 
 
@@ -135,6 +145,8 @@ class ChildDeleted(Event, frozen=True, tag="child-deleted"):
 
     child_id: str
 
+
+AnyWord = PauseAsked | ResumeAsked | StopAsked | EnvironmentChanged | ChildPaused | ChildResumed
 
 AnyEvent = (
     Started

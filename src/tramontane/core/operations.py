@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from tramontane.core import reverse, routing, workflow
 from tramontane.core.children import drop_job
 from tramontane.core.completion import complete_task, fail_completion, follow
@@ -65,14 +67,24 @@ def go_on(draft: Draft) -> None:
 # -- pause and resume ---------------------------------------------------------------------
 
 
+def _is_overtaken(draft: Draft, event: PauseAsked | ResumeAsked | StopAsked) -> bool:
+    """Tell whether the parent has said something newer; take note of what is the newest."""
+    if not event.by_parent or not event.sent:
+        return False
+    if event.sent <= draft.execution.parent_seq:
+        return True
+    draft.execution = replace(draft.execution, parent_seq=event.sent)
+    return False
+
+
 def pause(draft: Draft, event: PauseAsked) -> None:
-    if event.by_parent and draft.execution.is_completed:
+    if _is_overtaken(draft, event) or (event.by_parent and draft.execution.is_completed):
         return
     workflow.pause(draft, event.message, by_parent=event.by_parent)
 
 
 def resume_asked(draft: Draft, event: ResumeAsked) -> None:
-    if draft.execution.state not in (PAUSED, IDLE):
+    if _is_overtaken(draft, event) or draft.execution.state not in (PAUSED, IDLE):
         return
     if event.env:
         if draft.execution.is_root:
@@ -86,14 +98,14 @@ def resume(draft: Draft, by_parent: bool = False) -> None:
     """PAUSED → RUNNING: children first, then what was held, then what completed meanwhile."""
     for call in draft.open_subworkflows():
         if call.state == PAUSED:
-            draft.send(call.id, ResumeAsked(by_parent=True))
+            draft.tell(call.id, ResumeAsked(by_parent=True))
             draft.update_child(call, state=RUNNING)
             workflow.mark_running(draft, call.task_id)
     backlog = draft.execution.backlog
     draft.update_execution(state=RUNNING, state_info=None, backlog=())
     parent = draft.execution.parent_id
     if parent is not None and not by_parent:
-        draft.send(parent, ChildResumed(draft.execution.id))
+        draft.tell(parent, ChildResumed(draft.execution.id))
     unprocessed = unprocessed_tasks(draft)
     for position, (task_id, commands) in enumerate(backlog):
         if draft.execution.state == PAUSED:  # by a further pause command in the backlog
@@ -150,6 +162,8 @@ def stop(draft: Draft, event: StopAsked) -> None:
     Raises:
         IllegalStateError, EvaluationError: the request is refused.
     """
+    if _is_overtaken(draft, event):
+        return
     execution = draft.execution
     if event.state == SUCCESS:
         if execution.state != SUCCESS:
@@ -199,7 +213,16 @@ def merge_environment(draft: Draft, env: Any) -> None:
 def change_environment(draft: Draft, env: FrozenDict) -> None:
     draft.root_env = env
     for call in draft.open_subworkflows():
-        draft.send(call.id, EnvironmentChanged(env))
+        draft.tell(call.id, EnvironmentChanged(env))
+
+
+def environment_changed(draft: Draft, event: EnvironmentChanged) -> None:
+    """The parent tells the root's environment; one that comes late has been replaced already."""
+    if event.sent:
+        if event.sent <= draft.execution.env_seq:
+            return
+        draft.execution = replace(draft.execution, env_seq=event.sent)
+    change_environment(draft, event.env)
 
 
 def environment_merged(draft: Draft, event: EnvironmentMerged) -> None:

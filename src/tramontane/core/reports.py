@@ -136,21 +136,29 @@ def child_completed(draft: Draft, event: ChildCompleted) -> None:
     complete_call(draft, call, event.state, event.output, event.state_info, event.run)
 
 
-def child_paused(draft: Draft, event: ChildPaused) -> None:
+def _teller(draft: Draft, event: ChildPaused | ChildResumed) -> SubWorkflow | None:
+    """The call of an open sub-workflow that tells something new."""
     call = draft.child(event.child_id)
     if not isinstance(call, SubWorkflow) or call.is_completed:
+        return None
+    return None if event.sent and event.sent <= call.child_seq else call
+
+
+def child_paused(draft: Draft, event: ChildPaused) -> None:
+    call = _teller(draft, event)
+    if call is None:
         return
-    draft.update_child(call, state=PAUSED)
+    draft.update_child(call, state=PAUSED, child_seq=event.sent)
     workflow.mark_paused(draft, call.task_id)
     if draft.execution.state == RUNNING:
         workflow.pause(draft, None)
 
 
 def child_resumed(draft: Draft, event: ChildResumed) -> None:
-    call = draft.child(event.child_id)
-    if not isinstance(call, SubWorkflow) or call.is_completed:
+    call = _teller(draft, event)
+    if call is None:
         return
-    draft.update_child(call, state=RUNNING)
+    draft.update_child(call, state=RUNNING, child_seq=event.sent)
     workflow.mark_running(draft, call.task_id)
     _resume_unless_paused_tasks(draft)
 

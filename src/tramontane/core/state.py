@@ -61,6 +61,8 @@ class Execution(msgspec.Struct, frozen=True):
     finished_at: Micros | None = None
     seq: int = 0  # the execution's own counter: creations and completions in order
     run: int = 0  # how often it was revived after an end; a child's reports carry it
+    parent_seq: int = 0  # counter of the parent at the newest pause, resume or stop that came from it
+    env_seq: int = 0  # the same for the newest environment
 
     @property
     def is_root(self) -> bool:
@@ -198,6 +200,7 @@ class SubWorkflow(Child, frozen=True, kw_only=True):
     """One call of a sub-workflow; its id is the called execution's."""
 
     run: int = 0
+    child_seq: int = 0  # the called execution's counter at the newest pause or resume that it told of
 
     @property
     def result(self) -> Json:

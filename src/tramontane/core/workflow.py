@@ -182,12 +182,12 @@ def pause(draft: Draft, info: str | None, by_parent: bool = False) -> None:
     for call in draft.open_subworkflows():
         if call.state == PAUSED:
             continue
-        draft.send(call.id, PauseAsked(by_parent=True))
+        draft.tell(call.id, PauseAsked(by_parent=True))
         draft.update_child(call, state=PAUSED)
         mark_paused(draft, call.task_id)
     parent = draft.execution.parent_id
     if parent is not None and not by_parent:
-        draft.send(parent, ChildPaused(draft.execution.id))
+        draft.tell(parent, ChildPaused(draft.execution.id))
 
 
 def mark_paused(draft: Draft, task_id: str | None) -> None:
@@ -209,4 +209,4 @@ def mark_running(draft: Draft, task_id: str | None) -> None:
 def cancel_subworkflows(draft: Draft, message: str | None, state: str = CANCELLED) -> None:
     """Pass a stop on to all sub-workflows that have not ended."""
     for call in draft.open_subworkflows():
-        draft.send(call.id, StopAsked(state, message, by_parent=True, recursive=state == ERROR))
+        draft.tell(call.id, StopAsked(state, message, by_parent=True, recursive=state == ERROR))

@@ -14,7 +14,8 @@ from tramontane.rehearsal.script import Job
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event on its way. Events of one sender arrive in the order in which they were sent."""
+    """An event on its way. Events of one sender arrive in the order in which they were sent, unless the
+    queues let them overtake one another."""
 
     number: int
     sender: str
@@ -36,8 +37,9 @@ class Move:
 
 @dataclass(slots=True)
 class Queues:
-    """All that will happen by itself."""
+    """All that will happen by itself. ``overtaking``: events arrive in any order, as between nodes."""
 
+    overtaking: bool = False
     inboxes: dict[str, list[Delivery]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     timers: dict[tuple[str, str], Timer] = field(default_factory=dict)
@@ -106,7 +108,7 @@ class Queues:
         for inbox in self.inboxes.values():
             senders = set()
             for delivery in inbox:
-                if delivery.sender not in senders:
+                if self.overtaking or delivery.sender not in senders:
                     senders.add(delivery.sender)
                     order = (0, delivery.number)
                     yield Move("event", order, delivery.execution_id, delivery=delivery)

@@ -26,6 +26,7 @@ _COLUMN_GROUPS = (
     ("params",),
     ("backlog",),
     ("security",),
+    ("parent_seq", "env_seq"),
 )
 """Columns of an execution that change together; ``input`` and what names it never change."""
 

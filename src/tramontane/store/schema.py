@@ -98,6 +98,8 @@ executions = sa.Table(
     json_column("security"),
     _column("updated_at", micros(), nullable=True),
     _column("finished_at", micros(), nullable=True),
+    sa.Column("parent_seq", sa.BigInteger(), nullable=False, server_default="0"),
+    sa.Column("env_seq", sa.BigInteger(), nullable=False, server_default="0"),
     format_column(),
     sa.Index(None, "project_id", "created_at", "id"),
     sa.Index(None, "created_at", "id"),
@@ -207,6 +209,7 @@ subworkflows = sa.Table(
     _column("created_at", micros()),
     _column("updated_at", micros(), nullable=True),
     _column("run", sa.Integer()),
+    sa.Column("child_seq", sa.BigInteger(), nullable=False, server_default="0"),
     format_column(),
     sa.Index(None, "execution_id"),
 )
