@@ -228,6 +228,19 @@ past_runs = sa.Table(
     sa.Index(None, "execution_id"),
 )
 
+big_values = sa.Table(
+    "big_values",
+    metadata,
+    sa.Column("root_id", identifier(), primary_key=True),
+    sa.Column("hash", name(64), primary_key=True),
+    _column("size", sa.BigInteger()),  # of the text, in bytes
+    _column("place", name(255), nullable=True),  # where the text is, if it isn't here
+    _column("data", large_text(), nullable=True),
+    format_column(),
+)
+"""Texts of values too big for the rows that refer to them, once for each tree; a stand-alone action is
+the root of its own. They are deleted with their root."""
+
 # -- what still has to happen ---------------------------------------------------------------------
 
 inbox = sa.Table(
