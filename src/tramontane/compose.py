@@ -30,6 +30,7 @@ from tramontane.lang import load_action, load_workflow
 from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.executor import Executor, Runner
 from tramontane.runtime.inbox import InboxPoll
+from tramontane.runtime.loop import Loop
 from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.node import Node
 from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
@@ -320,6 +321,7 @@ def _wire(
         reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive),
         targets=TargetWatch(work, pools=pools, anywhere=settings.ignore_unknown_targets),
         wakeups=wakeups,
+        claims=None if exclusive else Loop("claims", executor.check_claims, settings.heartbeat_seconds),
         grace_seconds=settings.shutdown_grace_seconds,
         on_jobs=jobs_written,
     )

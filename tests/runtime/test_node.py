@@ -428,6 +428,24 @@ def test_a_judge_that_was_away_itself_starts_counting_anew() -> None:
     run(test())
 
 
+def test_an_action_that_is_cancelled_through_another_node_is_interrupted(postgresql_url: str) -> None:
+    async def test() -> None:
+        async with (
+            a_node(postgresql_url, heartbeat_seconds=0.1, lease_seconds=60) as node,
+            a_node(postgresql_url, executor_slots=0) as other,
+        ):
+            await upload(node, BLOCKED % "")
+            execution = await start(node, "wf")
+            await still(lambda: node.runtime.executor.busy == 0)
+            running = (await action(other, execution.id, "a")).id
+            await other.services.action_executions.update(ALICE, running, "CANCELLED", None)
+            await still(lambda: node.runtime.executor.busy == 1)
+            assert node.runtime.executor.statistics.interrupted == 1
+            assert (await finished(other, execution.id)).state == "CANCELLED"
+
+    run(test())
+
+
 def test_a_node_that_was_declared_dead_breaks_off_its_actions_and_goes_on(postgresql_url: str) -> None:
     async def test() -> None:
         async with a_node(postgresql_url, heartbeat_seconds=0.1, lease_seconds=60) as node:

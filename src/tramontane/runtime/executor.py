@@ -89,6 +89,7 @@ class ExecutorStatistics:
 class _Running:
     job: JobRow
     task: asyncio.Task[None]
+    has_result: bool = False  # it is being reported; whose the claim is doesn't matter any more
 
 
 class Executor:
@@ -245,6 +246,7 @@ class Executor:
                 )
                 return
             result = await self._execute(job, action)
+            self._note_result(job)
             if result is None:
                 await self._work.hand_over(job)
             else:
@@ -262,6 +264,11 @@ class Executor:
             if running is not None and running.task is asyncio.current_task():
                 del self._running[job.action_id]
             self._slot_free()
+
+    def _note_result(self, job: JobRow) -> None:
+        running = self._running.get(job.action_id)
+        if running is not None and running.job is job:
+            running.has_result = True
 
     async def _may_begin(self, job: JobRow) -> bool:
         """A process that was frozen between claim and begin may have lost the job to a verdict."""
@@ -320,13 +327,16 @@ class Executor:
         return None
 
     async def check_claims(self) -> None:
-        """Break off what this node must not run any more: others have judged it dead meanwhile."""
+        """Break off what nobody wants from this process any more: it was cancelled through another node,
+        or others have judged this one dead."""
         assert self._work is not None
         running = self.running
+        if not running:
+            return
         held = await self._work.still_held(running)
         for action_id, attempt in running - held:
             each = self._running.get(action_id)
-            if each is not None and each.job.attempt == attempt:
+            if each is not None and each.job.attempt == attempt and not each.has_result:
                 log.warning("claim lost, action broken off action_id=%s attempt=%d", action_id, attempt)
                 self._interrupt(each)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tramontane.errors import UnavailableError
 from tramontane.runtime.executor import Executor
 from tramontane.runtime.inbox import InboxPoll
+from tramontane.runtime.loop import Loop
 from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
@@ -34,7 +35,8 @@ class Node:
     """Everything that runs in the background of one process.
 
     ``grace_seconds``: how long running actions may go on when the node stops; ``on_jobs`` is called when
-    it wrote jobs for others.
+    it wrote jobs for others; ``claims`` looks whether actions of this node were ended through another (None:
+    there are no others).
     """
 
     engine: Engine
@@ -49,6 +51,7 @@ class Node:
     reaper: Reaper
     targets: TargetWatch
     wakeups: Wakeups
+    claims: Loop | None
     grace_seconds: float
     on_jobs: Callable[[], None]
 
@@ -61,6 +64,8 @@ class Node:
         await self.maintenance.start()
         self.executor.begin_if(self.heartbeat.is_sure)
         await self.executor.start()
+        if self.claims is not None:
+            await self.claims.start()
         await self.timers.start()
         self.engine.on_stray(self._wake_for_rows)
         self.executor.on_unclaimed(self.on_jobs)
@@ -85,6 +90,8 @@ class Node:
         await self.maintenance.stop()
         await self.watch.stop()
         await self.executor.stop(self.grace_seconds)
+        if self.claims is not None:
+            await self.claims.stop()
         with contextlib.suppress(UnavailableError):
             await self.work.lose_claims(self.work.node_id)
         await self.engine.drain(_TURNS_SECONDS)
