@@ -22,7 +22,7 @@ from tramontane.api.context import Api
 from tramontane.api.settings import ApiSettings
 from tramontane.auth import Authenticator, Rules
 from tramontane.clock import Clock, SystemClock
-from tramontane.compose_auth import open_authenticator, policy_rules
+from tramontane.compose_auth import Identity, open_identity, policy_rules, secrets_of
 from tramontane.config import Settings
 from tramontane.core.decision import CoreSettings
 from tramontane.expressions import load_plugins
@@ -43,6 +43,7 @@ from tramontane.service.catalog import Catalog
 from tramontane.service.checking import Checker
 from tramontane.service.code import CodeSources, DynamicActions
 from tramontane.service.committer import Committer
+from tramontane.service.credentials import Credentials
 from tramontane.service.cron_triggers import CronTriggers
 from tramontane.service.definitions import Surroundings, Workflows
 from tramontane.service.engine import Engine, EngineLimits
@@ -59,7 +60,6 @@ from tramontane.service.services import Services
 from tramontane.service.signals import ChangeSignals
 from tramontane.service.standalone import OutsideWorkflow, StandAloneResults
 from tramontane.service.tasks import TaskUseCases
-from tramontane.service.trusts import NoTrusts
 from tramontane.service.work import NodeWork
 from tramontane.service.workbooks import Workbooks
 from tramontane.service.workers import WorkerActions, WorkerUseCases
@@ -151,8 +151,8 @@ async def open_node(
         checker = Checker()
         stack.push_async_callback(checker.close)
         runner = runner or ActionRunner(settings.executor_threads)
-        authenticator = open_authenticator(settings, database, clock or SystemClock(), stack)
-        node = _wire(settings, database, registry, checker, runner, clock, authenticator, rules)
+        identity = open_identity(settings, database, clock or SystemClock(), stack)
+        node = _wire(settings, database, registry, checker, runner, clock, identity, rules)
         stack.push_async_callback(node.runtime.stop)
         await node.runtime.start()
         yield node
@@ -180,7 +180,7 @@ def _wire(
     checker: Checker,
     runner: Runner,
     given: Clock | None,
-    authenticator: Authenticator,
+    identity: Identity,
     rules: Rules,
 ) -> OpenNode:
     exclusive = database.name == "sqlite"
@@ -202,6 +202,7 @@ def _wire(
         WorkerActions(served),
     )
     committer = Committer(store, node_id)
+    credentials = Credentials(secrets_of(settings), identity.trusts)
     pools = (settings.executor_name,) if settings.executor_name else ()
     executor = Executor(
         registry,
@@ -210,6 +211,7 @@ def _wire(
         pools=pools,
         caller_seconds=settings.caller_seconds,
         code=UploadedCode(definitions.spec),
+        credentials=credentials,
     )
     timers = TimerService()
     engine = Engine(
@@ -233,6 +235,7 @@ def _wire(
         records,
         executor,
         clock,
+        credentials,
         field_size_limit_kb=settings.field_size_limit_kb,
         allow_deletion=settings.allow_action_execution_deletion,
     )
@@ -281,7 +284,6 @@ def _wire(
 
     around = Surroundings(definitions, checker, engine.now, new_id, definitions_changed)
     maintenance = Maintenance(engine, MaintenanceStore(database), exclusive=exclusive)
-    trusts = NoTrusts()
     services = Services(
         checker=checker,
         registry=registry,
@@ -292,11 +294,11 @@ def _wire(
         members=Members(around),
         code_sources=CodeSources(around),
         dynamic_actions=DynamicActions(around),
-        cron_triggers=CronTriggers(around, catalog, trusts),
-        event_triggers=EventTriggers(around, catalog, trusts),
+        cron_triggers=CronTriggers(around, catalog, identity.trusts),
+        event_triggers=EventTriggers(around, catalog, identity.trusts),
         maintenance=maintenance,
-        executions=ExecutionUseCases(engine, catalog, store, records),
-        forks=ForkUseCases(engine, catalog, store, records),
+        executions=ExecutionUseCases(engine, catalog, store, records, credentials),
+        forks=ForkUseCases(engine, catalog, store, records, credentials),
         tasks=TaskUseCases(engine, records),
         action_executions=alone,
         workers=workers,
@@ -339,7 +341,7 @@ def _wire(
         signals=signals,
         runtime=runtime,
         clock=clock,
-        authenticator=authenticator,
+        authenticator=identity.authenticator,
         rules=rules,
     )
 

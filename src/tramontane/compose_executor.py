@@ -11,13 +11,16 @@ import tramontane
 from tramontane.actions.registry import Registry
 from tramontane.actions.runner import ActionRunner
 from tramontane.actions.uploaded import UploadedCode
+from tramontane.clock import SystemClock
 from tramontane.compose import action_registry
+from tramontane.compose_auth import open_trusts, secrets_of
 from tramontane.config import Settings
 from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.executor import Executor
 from tramontane.runtime.executor_process import ExecutorProcess
 from tramontane.runtime.recovery import Heartbeat
 from tramontane.runtime.wakeups import Wakeups
+from tramontane.service.credentials import Credentials
 from tramontane.service.ids import SortableIds
 from tramontane.service.remote import ExecutorWork, ResultPosts
 from tramontane.service.standalone import OutsideWorkflow, StandAloneResults
@@ -50,14 +53,20 @@ async def open_executor(
         stack.push_async_callback(database.close)
         registry = action_registry(settings)
         stack.push_async_callback(registry.close)
-        process = _wire(settings, database, registry, pools, for_anybody)
+        credentials = Credentials(secrets_of(settings), open_trusts(settings, SystemClock(), stack))
+        process = _wire(settings, database, registry, credentials, pools, for_anybody)
         stack.push_async_callback(process.stop)
         await process.start()
         yield process
 
 
 def _wire(
-    settings: Settings, database: Database, registry: Registry, pools: Sequence[str], for_anybody: bool
+    settings: Settings,
+    database: Database,
+    registry: Registry,
+    credentials: Credentials,
+    pools: Sequence[str],
+    for_anybody: bool,
 ) -> ExecutorProcess:
     clock = DatabaseClock()
     new_id = SortableIds(clock)
@@ -68,6 +77,7 @@ def _wire(
         slots=settings.executor_slots,
         pools=pools,
         code=UploadedCode(Definitions(database).spec),
+        credentials=credentials,
         for_anybody=for_anybody,
     )
     wakeups = Wakeups(database.dialect.say, {"jobs": executor.look})

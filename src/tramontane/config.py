@@ -125,9 +125,22 @@ def _path(given: Any) -> Path | None:
     return Path(_text(given)) if given else None
 
 
-def _read(convert: Converter, ini: str | None = None) -> Mapping[str, Any]:
-    """Say how a setting is read; ``ini`` is ``section.name`` in a ``mistral.conf``."""
-    return {"convert": convert, "ini": ini}
+_SHORTEST_KEY: Final = 32
+
+
+def _keys(given: Any) -> tuple[str, ...]:
+    keys = _list(given)
+    if any(len(key) < _SHORTEST_KEY for key in keys):
+        raise ValueError(f"must be texts of at least {_SHORTEST_KEY} characters that nobody can guess")
+    return keys
+
+
+def _read(convert: Converter, ini: str | None = None, *, secret: bool = False) -> Mapping[str, Any]:
+    """Say how a setting is read; ``ini`` is ``section.name`` in a ``mistral.conf``.
+
+    ``secret``: no message may show its value.
+    """
+    return {"convert": convert, "ini": ini, "secret": secret}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +148,11 @@ class Settings:
     """What an operator may choose. Sizes and times carry their unit in the name."""
 
     # -- where
-    database: str = field(default="sqlite:///tramontane.sqlite", metadata=_read(_text, "database.connection"))
+    database: str = field(
+        default="sqlite:///tramontane.sqlite",
+        repr=False,
+        metadata=_read(_text, "database.connection", secret=True),
+    )
     host: str = field(default="127.0.0.1", metadata=_read(_text, "api.host"))
     port: int = field(default=8989, metadata=_read(_integer(0, 65535), "api.port"))
 
@@ -170,14 +187,20 @@ class Settings:
     keystone_url: str = field(default="", metadata=_read(_url, "keystone_authtoken.auth_url"))
     keystone_username: str = field(default="", metadata=_read(_text, "keystone_authtoken.username"))
     keystone_password: str = field(
-        default="", repr=False, metadata=_read(_text, "keystone_authtoken.password")
+        default="", repr=False, metadata=_read(_text, "keystone_authtoken.password", secret=True)
     )
     keystone_project: str = field(default="service", metadata=_read(_text, "keystone_authtoken.project_name"))
     keystone_user_domain: str = field(
         default="Default", metadata=_read(_text, "keystone_authtoken.user_domain_name")
     )
+    keystone_user_domain_id: str = field(
+        default="", metadata=_read(_text, "keystone_authtoken.user_domain_id")
+    )
     keystone_project_domain: str = field(
         default="Default", metadata=_read(_text, "keystone_authtoken.project_domain_name")
+    )
+    keystone_project_domain_id: str = field(
+        default="", metadata=_read(_text, "keystone_authtoken.project_domain_id")
     )
     keystone_service_roles: tuple[str, ...] = field(
         default=("service",), metadata=_read(_list, "keystone_authtoken.service_token_roles")
@@ -199,6 +222,7 @@ class Settings:
         default="", metadata=_read(_text, "keycloak_oidc.user_info_endpoint_url")
     )
     keycloak_issuer: str = field(default="", metadata=_read(_text, "keycloak_oidc.keycloak_iss"))
+    secret_keys: tuple[str, ...] = field(default=(), repr=False, metadata=_read(_keys, secret=True))
 
     # -- the engine
     field_size_limit_kb: int = field(
@@ -308,7 +332,8 @@ def _take(values: dict[str, Any], given: Given, problems: list[str]) -> None:
         try:
             values[name] = _FIELDS[name].metadata["convert"](raw)
         except ValueError as error:
-            problems.append(f"{place} {error}, not {raw!r}.")
+            shown = "" if _FIELDS[name].metadata["secret"] else f", not {raw!r}"
+            problems.append(f"{place} {error}{shown}.")
 
 
 def _from_environment(environ: Mapping[str, str]) -> Given:

@@ -12,6 +12,7 @@ from tests.api.lab import Client
 from tests.api.library import Library, TokenProjects
 from tests.api.running import Running
 
+from tramontane.actions.base import ActionContext, SecurityContext
 from tramontane.store.executions import Executions
 
 URI = {"x-target-auth-uri": "https://other.example/v3"}
@@ -66,6 +67,51 @@ def test_they_are_no_means_of_authentication(library: Library) -> None:
     assert workflow["project_id"] == "a"
 
 
+def test_actions_get_the_other_cloud(service: Running) -> None:
+    seen: list[SecurityContext] = []
+
+    class ActingAction:
+        def run(self, context: ActionContext) -> None:
+            seen.append(context.security)
+
+    service.node.registry.register("acting", ActingAction)
+    service.define("version: '2.0'\nact:\n  tasks:\n    t: {action: acting}\n")
+    assert service.post("/v2/executions?wait=20", {"workflow_name": "act"}, WHOLE).json["state"] == "SUCCESS"
+    assert seen == [
+        SecurityContext(
+            is_target=True,
+            auth_uri="https://other.example/v3",
+            auth_token="other token",
+            auth_cacert=None,
+            insecure=True,
+            service_catalog=({"type": "compute"},),
+            project_id="p9",
+            user_name="bob",
+            region_name="Two",
+        )
+    ]
+
+
+def test_nobody_gets_what_another_caller_s_sealed_token_holds(service: Running) -> None:
+    """What a caller sends is sealed as it is, even where it looks as if it were."""
+    seen: list[str | None] = []
+
+    class ActingAction:
+        def run(self, context: ActionContext) -> None:
+            seen.append(context.security.auth_token)
+
+    service.node.registry.register("acting", ActingAction)
+    service.define(FLOW)
+    started = service.post("/v2/executions", {"workflow_name": "show"}, WHOLE).json
+    stored = service.run(Executions(service.node.database).load(started["id"]))
+    assert stored is not None
+    stolen = stored.execution.security["auth_token"]
+    headers = {**URI, "x-target-auth-token": stolen}
+    order = {"name": "acting", "params": {"run_sync": True}}
+    assert service.post("/v2/action_executions", order, headers).status == 201
+    assert seen == [stolen]
+
+
 @pytest.fixture
 def started(service: Running) -> Iterator[dict[str, Any]]:
     service.define(FLOW)
@@ -78,18 +124,9 @@ def test_the_actions_of_an_execution_get_the_other_cloud_and_expressions_no_secr
     stored = service.run(Executions(service.node.database).load(started["id"]))
     assert stored is not None
     security = stored.execution.security
-    assert dict(security) == {
-        "is_target": True,
-        "auth_uri": "https://other.example/v3",
-        "auth_token": "other token",
-        "auth_cacert": None,
-        "insecure": True,
-        "service_catalog": ({"type": "compute"},),
-        "project_id": "p9",
-        "user_id": "u9",
-        "user_name": "bob",
-        "region_name": "Two",
-    }
+    assert (security["project_id"], security["user_id"]) == ("p9", "u9")
+    assert "other token" not in str(security)
+    assert "compute" not in str(security)
     (action,) = service.actions(service.tasks(started["id"])["t"]["id"])
     service.put(f"/v2/action_executions/{action['id']}", {"state": "SUCCESS"})
     ended = service.finish(started["id"])

@@ -85,10 +85,12 @@ class Keystone:
     admin: str
 
     def call(
-        self, method: str, path: str, body: Any = None, token: str | None = None
+        self, method: str, path: str, body: Any = None, token: str | None = None, subject: str = ""
     ) -> tuple[Mapping[str, str], Any]:
-        """Send a request; gives headers and JSON."""
+        """Send a request, maybe about the token ``subject``; gives headers and JSON."""
         headers = {"Content-Type": "application/json", "X-Auth-Token": token or self.admin}
+        if subject:
+            headers["X-Subject-Token"] = subject
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/v3{path}", data, headers, method=method)
         with urllib.request.urlopen(request, timeout=COMMAND_SECONDS) as answer:

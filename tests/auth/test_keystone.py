@@ -15,7 +15,8 @@ from tests.auth.lab import caller_of, refusal, run, served
 
 from tramontane.auth import NotAuthenticatedError
 from tramontane.auth.identity_server import IdentityServer, IdentityServerError
-from tramontane.auth.keystone import KeystoneAuthentication, KeystoneSettings
+from tramontane.auth.keystone import KeystoneAuthentication
+from tramontane.auth.keystone_account import KeystoneAccount, KeystoneSettings
 from tramontane.clock import Clock, ManualClock, SystemClock
 
 
@@ -26,7 +27,9 @@ async def authentication(
     given = {"username": "tramontane", "password": "pw", "cache_seconds": 0.0, **settings}
     server = IdentityServer()
     try:
-        yield KeystoneAuthentication(KeystoneSettings(url=url, **given), server, clock or SystemClock())
+        known, clock = KeystoneSettings(url=url, **given), clock or SystemClock()
+        account = KeystoneAccount(known, server, clock) if known.username else None
+        yield KeystoneAuthentication(known, server, clock, account)
     finally:
         await server.close()
 

@@ -10,7 +10,7 @@ import pytest
 from tramontane.api.routes import ROUTES
 from tramontane.auth import Caller, PolicyRules
 from tramontane.auth.policy import DEFAULTS
-from tramontane.auth.policy_file import PolicyFileError, load_rules
+from tramontane.auth.policy_file import PolicyFileError, WatchedRules, load_rules
 from tramontane.auth.policy_language import RuleSyntaxError, parse
 
 MEMBER = Caller("shop", "alice", frozenset({"member", "Lead"}))
@@ -110,6 +110,30 @@ def test_a_base_rule_can_be_replaced_for_all_that_refer_to_it(tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n"])
 def test_an_empty_file_changes_nothing(tmp_path: Path, text: str) -> None:
     assert load_rules(a_file(tmp_path, text)).allows("workflows:list", MEMBER)
+
+
+def test_a_changed_file_counts_soon_and_one_that_can_t_be_used_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 0.0
+    file = a_file(tmp_path, '"workflows:list": "!"\n')
+    rules = WatchedRules(file, lambda: now)
+
+    def allows_after(text: str | None, seconds: float = 2.0) -> bool:
+        nonlocal now
+        file.unlink(missing_ok=True)
+        if text is not None:
+            a_file(tmp_path, text)
+        now += seconds
+        return rules.allows("workflows:list", MEMBER)
+
+    assert not rules.allows("workflows:list", MEMBER)
+    assert allows_after('"workflows:list": "@"\n')
+    assert allows_after('"workflows:list": role:a or\n')
+    assert "not taken up" in caplog.text and "line 1" in caplog.text
+    assert allows_after(None), "a file that is gone leaves the rules"
+    assert allows_after('"workflows:list": "!" \n', 0.1), "it isn't looked at all the time"
+    assert not allows_after('"workflows:list": "!"  \n')
 
 
 def test_everything_that_is_wrong_is_told_with_its_line(tmp_path: Path) -> None:

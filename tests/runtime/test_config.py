@@ -196,6 +196,28 @@ def test_a_mistral_conf_says_how_its_identity_server_is_reached(tmp_path: Path) 
     assert "pw" not in repr(settings)
 
 
+def test_domains_of_the_account_may_be_given_by_their_ids(tmp_path: Path) -> None:
+    text = "[keystone_authtoken]\nauth_url = https://k\nuser_domain_id = u1\nproject_domain_id = p1\n"
+    settings = load_settings(a_file(tmp_path, "mistral.conf", text), {})
+    assert (settings.keystone_user_domain_id, settings.keystone_project_domain_id) == ("u1", "p1")
+
+
+def test_no_message_and_no_representation_of_settings_shows_a_secret(tmp_path: Path) -> None:
+    secrets = {
+        "keystone_password": "pass-word",
+        "database": "postgresql://u:pass-word@h/d",
+        "secret_keys": "pass-word" * 5,
+    }
+    assert "pass-word" not in repr(load_settings(None, {}, **secrets))
+    with pytest.raises(SettingsError, match="SECRET_KEYS must be texts of at least 32") as caught:
+        load_settings(None, {"TRAMONTANE_SECRET_KEYS": "pass-word"})
+    assert "pass-word" not in caught.value.message
+    wrong = a_file(tmp_path, "t.toml", "keystone_password = 4711\n")
+    with pytest.raises(SettingsError, match="keystone_password") as caught:
+        load_settings(wrong, {})
+    assert "4711" not in caught.value.message
+
+
 def test_authentication_that_a_mistral_conf_asks_for_needs_its_server(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="keystone_url"):
         load_settings(a_file(tmp_path, "mistral.conf", "[pecan]\nauth_enable = true\n"), {})

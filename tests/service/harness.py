@@ -16,6 +16,7 @@ from tramontane.clock import Clock
 from tramontane.compose import OpenNode, open_node
 from tramontane.config import Settings
 from tramontane.core.state import ActionExecution, Execution, Task
+from tramontane.service.caller import Caller as AnyCaller
 from tramontane.service.definitions import UploadOptions
 from tramontane.service.services import StartOrder
 from tramontane.store.commit import CommitOutcome
@@ -58,7 +59,7 @@ async def upload(node: OpenNode, text: str, caller: Caller = ALICE, namespace: s
     )
 
 
-async def start(node: OpenNode, workflow: str, caller: Caller = ALICE, **order: Any) -> Execution:
+async def start(node: OpenNode, workflow: str, caller: AnyCaller = ALICE, **order: Any) -> Execution:
     """Start a workflow; ``input`` and ``params`` may be plain maps."""
     for name in ("input", "params"):
         if name in order:
@@ -66,7 +67,7 @@ async def start(node: OpenNode, workflow: str, caller: Caller = ALICE, **order: 
     return (await node.services.executions.start(caller, StartOrder(workflow, **order))).execution
 
 
-async def play(node: OpenNode, workflow: str, caller: Caller = ALICE, **order: Any) -> Execution:
+async def play(node: OpenNode, workflow: str, caller: AnyCaller = ALICE, **order: Any) -> Execution:
     """Start a workflow and give the execution as it is when it has ended."""
     return await finished(node, (await start(node, workflow, caller, **order)).id)
 

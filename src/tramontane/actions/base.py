@@ -12,7 +12,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from tramontane.errors import TramontaneError
 from tramontane.results import Result
@@ -130,9 +130,11 @@ class Action(abc.ABC):
     A subclass may also define ``test(context)``, which a dry run calls instead of ``run``;
     without it a dry run gives null. ``interrupted`` becomes True when nobody wants the result any
     more (cancelled, timed out): code that runs long in a thread should look at it and return.
+    ``uses_security`` False: it does nothing on anybody's behalf, and gets no token.
     """
 
     interrupted: bool = False
+    uses_security: ClassVar[bool] = True
 
     @abc.abstractmethod
     def run(self, context: ActionContext) -> Any:
@@ -145,6 +147,8 @@ class Action(abc.ABC):
 
 class PureAction(Action):
     """An action whose result follows from its input alone, so that the engine may compute it itself."""
+
+    uses_security = False
 
     @abc.abstractmethod
     def is_immediate(self) -> bool:

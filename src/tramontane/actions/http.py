@@ -34,6 +34,8 @@ class HttpAction(Action):
     A status outside 200..306 is an error that holds the whole response.
     """
 
+    uses_security = False
+
     def __init__(
         self,
         url: Any,

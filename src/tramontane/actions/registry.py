@@ -129,6 +129,11 @@ class Descriptor:
         return self.signature.parameters
 
     @property
+    def uses_security(self) -> bool:
+        """Tell whether the action may need its caller's token."""
+        return bool(getattr(self.action_class, "uses_security", True))
+
+    @property
     def accepts_any(self) -> bool:
         return self.signature.others is not None
 

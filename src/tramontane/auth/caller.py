@@ -23,7 +23,8 @@ class Caller:
 
     ``security`` is what actions of this request may later need (tokens, service catalogue, another
     cloud's address), stored with an execution; None when there is nothing of the kind. Its names are
-    those of :class:`tramontane.actions.base.SecurityContext`.
+    those of :class:`tramontane.actions.base.SecurityContext`. ``identity`` is what the token says of the
+    caller, in the same names, even where ``security`` is about another cloud.
     """
 
     project_id: str
@@ -31,6 +32,7 @@ class Caller:
     roles: frozenset[str] = field(default_factory=frozenset)
     is_admin: bool = False
     security: Any = field(default=None, repr=False)
+    identity: Any = field(default=None, repr=False)
 
 
 def authenticated(
@@ -38,11 +40,13 @@ def authenticated(
 ) -> Caller:
     """Give the caller that a token stands for; ``security`` is added to who it is."""
     names = frozenset(roles)
-    known = {
-        "project_id": project_id,
-        "user_id": user_id,
-        "user_name": user_name,
-        "is_target": False,
-        **security,
-    }
-    return Caller(project_id, user_id, names, ADMIN_ROLE in names, FrozenDict(known))
+    known = FrozenDict(
+        {
+            "project_id": project_id,
+            "user_id": user_id,
+            "user_name": user_name,
+            "is_target": False,
+            **security,
+        }
+    )
+    return Caller(project_id, user_id, names, ADMIN_ROLE in names, known, known)

@@ -8,60 +8,38 @@ needs one gets it by the token.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Final
 
 from tramontane.auth.authenticator import NotAuthenticatedError, required_token, token_of
 from tramontane.auth.cache import Cache, hash_of
 from tramontane.auth.caller import LONGEST_PROJECT, Caller, authenticated
 from tramontane.auth.identity_server import IdentityServer, IdentityServerError, Reply
+from tramontane.auth.keystone_account import KeystoneAccount, KeystoneSettings, seconds
 from tramontane.clock import Clock
 from tramontane.values import FrozenDict
 
 log = logging.getLogger(__name__)
 
-_RENEW_BEFORE_SECONDS: Final = 60.0
 _INVALID_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class KeystoneSettings:
-    """``url``: Keystone's, with or without a version. ``username`` empty: the service has no account.
-
-    ``service_roles``: the roles by one of which an ``X-Service-Token`` counts. ``ca_file`` and
-    ``insecure`` are for actions, which reach the same cloud.
-    """
-
-    url: str
-    username: str = ""
-    password: str = ""
-    project: str = "service"
-    user_domain: str = "Default"
-    project_domain: str = "Default"
-    service_roles: frozenset[str] = frozenset({"service"})
-    cache_seconds: float = 60.0
-    ca_file: str | None = None
-    insecure: bool = False
-
-    @property
-    def base(self) -> str:
-        url = self.url.rstrip("/")
-        for version in ("/v3", "/v2.0"):
-            url = url.removesuffix(version)
-        return f"{url}/v3"
 
 
 class KeystoneAuthentication:
     """Knows callers by what Keystone says of their tokens."""
 
-    def __init__(self, settings: KeystoneSettings, server: IdentityServer, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: KeystoneSettings,
+        server: IdentityServer,
+        clock: Clock,
+        account: KeystoneAccount | None = None,
+    ) -> None:
+        """``account`` None: the service has none."""
         self._settings = settings
         self._server = server
-        self._account = _Account(settings, server, clock) if settings.username else None
+        self._account = account
         self._cache: Cache[Caller | None] = Cache(clock)
 
     async def authenticate(self, headers: Mapping[str, str]) -> Caller:
@@ -95,7 +73,7 @@ class KeystoneAuthentication:
         reply = await self._asked(url, token)
         facts = reply.data.get("token") if isinstance(reply.data, dict) else None
         if reply.status == 200 and isinstance(facts, dict):
-            expires = _seconds(facts.get("expires_at"))
+            expires = seconds(facts.get("expires_at"))
             caller = self._caller(token, facts)
             if caller is None or (expires <= now and not allow_expired):
                 return None, now + _INVALID_SECONDS
@@ -139,64 +117,6 @@ class KeystoneAuthentication:
             is_trust_scoped=isinstance(trust, dict),
             trust_id=trust.get("id") if isinstance(trust, dict) else None,
         )
-
-
-class _Account:
-    """The service's own account at Keystone, and the token that it has there now."""
-
-    def __init__(self, settings: KeystoneSettings, server: IdentityServer, clock: Clock) -> None:
-        self._settings = settings
-        self._server = server
-        self._clock = clock
-        self._token = ""
-        self._expires = 0.0
-        self._renewing = asyncio.Lock()
-
-    async def token(self, instead_of: str | None = None) -> str:
-        """Give a token that is still good for a while; ``instead_of``: one that has turned out bad.
-
-        Raises:
-            IdentityServerError: Keystone gives none.
-        """
-        async with self._renewing:
-            is_due = self._clock.now().timestamp() > self._expires - _RENEW_BEFORE_SECONDS
-            if is_due or self._token == instead_of:
-                await self._renew()
-            return self._token
-
-    async def _renew(self) -> None:
-        reply = await self._server.ask(
-            "POST", f"{self._settings.base}/auth/tokens?nocatalog", body=_credentials(self._settings)
-        )
-        token = reply.headers.get("X-Subject-Token")
-        if reply.status != 201 or not token:
-            log.error("Keystone refuses this service's account status=%d", reply.status)
-            raise IdentityServerError(f"Keystone refuses this service's account (status {reply.status}).")
-        self._token = token
-        self._expires = _seconds(reply.data["token"].get("expires_at"))
-
-
-def _credentials(settings: KeystoneSettings) -> dict[str, Any]:
-    user = {
-        "name": settings.username,
-        "domain": {"name": settings.user_domain},
-        "password": settings.password,
-    }
-    project = {"name": settings.project, "domain": {"name": settings.project_domain}}
-    return {
-        "auth": {
-            "identity": {"methods": ["password"], "password": {"user": user}},
-            "scope": {"project": project},
-        }
-    }
-
-
-def _seconds(moment: Any) -> float:
-    """Read a moment as Keystone writes it; what can't be read is past."""
-    try:
-        return datetime.fromisoformat(str(moment)).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def _in_region(caller: Caller, headers: Mapping[str, str]) -> Caller:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import difflib
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import yaml
 
+from tramontane.auth.caller import Caller
 from tramontane.auth.policy import DEFAULTS, PolicyRules
 from tramontane.auth.policy_language import Rule, RuleSyntaxError, parse
 from tramontane.errors import TramontaneError
@@ -20,6 +23,9 @@ from tramontane.errors import TramontaneError
 log = logging.getLogger(__name__)
 
 _TEXT: Final = "tag:yaml.org,2002:str"
+
+
+_LOOK_SECONDS: Final = 1.0
 
 
 class PolicyFileError(TramontaneError):
@@ -48,6 +54,52 @@ def load_rules(file: Path) -> PolicyRules:
             "unknown rule in policy file file=%s line=%d rule=%s%s", file, lines[name], name, _hint(name)
         )
     return PolicyRules(rules)
+
+
+class WatchedRules:
+    """The rules of a file as it is now: a changed file counts within a second or so.
+
+    One that can't be used, or isn't there any more, changes nothing; the log says why.
+    """
+
+    def __init__(self, file: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """
+        Raises:
+            PolicyFileError: with everything that is wrong.
+        """
+        self._file = file
+        self._monotonic = monotonic
+        self._version = _version(file)
+        self._rules = load_rules(file)
+        self._look_at = monotonic() + _LOOK_SECONDS
+
+    def allows(self, rule: str, caller: Caller) -> bool:
+        now = self._monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_SECONDS
+            self._look()
+        return self._rules.allows(rule, caller)
+
+    def _look(self) -> None:
+        version = _version(self._file)
+        if version == self._version:
+            return
+        self._version = version
+        try:
+            self._rules = load_rules(self._file)
+        except PolicyFileError as error:
+            log.error("policy file not taken up, the rules stay as they are: %s", error.message)
+        else:
+            log.info("policy file taken up file=%s", self._file)
+
+
+def _version(file: Path) -> tuple[int, ...] | None:
+    """Tell versions of a file apart; None: there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 Problems = list[tuple[int, str]]

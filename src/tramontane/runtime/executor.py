@@ -19,6 +19,7 @@ from tramontane.actions.registry import Descriptor, Registry
 from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.results import Result
 from tramontane.runtime.loop import Loop
+from tramontane.service.credentials import Credentials, CredentialsError
 from tramontane.service.ports import ActionInfo
 from tramontane.service.work import ActionExecution, ClaimedJob, JobRow
 
@@ -105,14 +106,17 @@ class Executor:
         poll_seconds: float = 1.0,
         caller_seconds: float = 60.0,
         code: CodeRunner | None = None,
+        credentials: Credentials | None = None,
         for_anybody: bool = True,
     ) -> None:
         """``pools``: names for which jobs are taken besides those for anybody; ``caller_seconds``: how
         long a caller waits for an action that he runs himself; ``code`` None: no uploaded code is run;
-        ``for_anybody`` False: nothing but the pools' jobs is taken."""
+        ``credentials``: what opens what contexts have sealed; ``for_anybody`` False: nothing but the pools'
+        jobs is taken."""
         self._registry = registry
         self._runner = runner
         self._code = code
+        self._credentials = credentials
         self._slots = slots
         self._taken = 0
         self._claiming = 0  # slots that a claim under way may fill
@@ -292,9 +296,15 @@ class Executor:
         seconds: int | None,
         dry_run: bool = False,
     ) -> Result | None:
-        if self._code is not None and self._code.is_code(name):
+        is_code = self._code is not None and self._code.is_code(name)
+        descriptor = None if is_code else self._registry.find(name)
+        if self._credentials is not None and (descriptor is None or descriptor.uses_security):
+            try:
+                context = await self._credentials.opened(context)
+            except CredentialsError as error:
+                return Result(error=error.message)
+        if self._code is not None and is_code:
             return await self._code.run(name, given, context, seconds, dry_run=dry_run)
-        descriptor = self._registry.find(name)
         if descriptor is None:
             return _unknown(name)
         known = ActionContext.from_map(context, dry_run=dry_run)

@@ -23,6 +23,7 @@ from tramontane.expressions import Budget, CompiledStructure
 from tramontane.results import Result
 from tramontane.service.caller import Caller, may_see
 from tramontane.service.catalog import Catalog
+from tramontane.service.credentials import Credentials
 from tramontane.service.engine import Engine
 from tramontane.service.executions import visible_to
 from tramontane.service.pools import pool_of
@@ -48,6 +49,7 @@ class ActionExecutionUseCases:
         records: RecordStore,
         jobs: Jobs,
         clock: Clock,
+        credentials: Credentials,
         *,
         field_size_limit_kb: int,
         allow_deletion: bool,
@@ -56,6 +58,7 @@ class ActionExecutionUseCases:
         self._catalog = catalog
         self._records = records
         self._jobs = jobs
+        self._credentials = credentials
         self._functions = OutsideWorkflow(clock)
         self._limit_kb = field_size_limit_kb
         self._results = StandAloneResults(records, self._functions, engine.now, field_size_limit_kb)
@@ -102,7 +105,7 @@ class ActionExecutionUseCases:
     async def _run_now(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> Result:
         result = resolved.info.settle(resolved.input, "")
         if result is None:
-            context = FrozenDict({"execution": EMPTY, "security": caller.security})
+            context = FrozenDict({"execution": EMPTY, "security": self._credentials.sealed(caller.security)})
             result = await self._jobs.run(resolved.info, resolved.input, context, order.timeout)
         if result is None:
             raise BadRequestError("Action does not support synchronous execution.")
@@ -138,7 +141,9 @@ class ActionExecutionUseCases:
             safe_rerun=False,
             timeout=order.timeout,
             dry_run=False,
-            context=FrozenDict({"execution": execution, "security": caller.security}),
+            context=FrozenDict(
+                {"execution": execution, "security": self._credentials.sealed(caller.security)}
+            ),
             claimed_by=self._engine.node_id if is_ours else None,
             created_at=record.created_at,
         )

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 class Caller(Protocol):
     """Whoever asks; what authenticates requests provides such objects.
 
-    ``security`` is what actions may later need of the request (tokens, another cloud's address).
+    ``security`` is what actions may later need of the request (tokens, another cloud's address),
+    ``identity`` what is known of the caller's own.
     """
 
     @property
@@ -19,6 +20,8 @@ class Caller(Protocol):
     def roles(self) -> frozenset[str]: ...
     @property
     def security(self) -> Any: ...
+    @property
+    def identity(self) -> Any: ...
 
 
 def may_see(caller: Caller, project_id: str) -> bool:

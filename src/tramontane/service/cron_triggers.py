@@ -58,7 +58,7 @@ class CronTriggers:
         if found is None:
             raise missing("workflow", order.workflow)
         complete_input(found.spec, order.input)
-        async with agreements.trusted(self._trusts, caller) as trust_id:
+        async with agreements.trusted(self._trusts, self._around.definitions, caller) as trust_id:
             row = CronTriggerRow(
                 id=self._around.new_id(),
                 name=order.name,
@@ -97,7 +97,7 @@ class CronTriggers:
             require_writable(caller, row, "cron trigger")
             await change.delete(row)
         self._around.changed()
-        await agreements.end(self._trusts, row.trust_id)
+        await agreements.end(self._trusts, self._around.definitions, row.trust_id)
 
 
 def _sameness(workflow_id: str, order: CronOrder, schedule: Schedule) -> str | None:

@@ -60,7 +60,7 @@ class EventTriggers:
             if not getattr(order, name):
                 raise BadRequestError(f"An event trigger needs '{name}'.")
         await self._check_input(caller, order.workflow_id, order.input)
-        async with agreements.trusted(self._trusts, caller) as trust_id:
+        async with agreements.trusted(self._trusts, self._around.definitions, caller) as trust_id:
             row = EventTriggerRow(
                 id=self._around.new_id(),
                 name=order.name,
@@ -120,7 +120,7 @@ class EventTriggers:
             row = await _find(change, caller, trigger_id)
             await change.delete(row)
         self._around.changed()
-        await agreements.end(self._trusts, row.trust_id)
+        await agreements.end(self._trusts, self._around.definitions, row.trust_id)
 
     async def _check_input(self, caller: Caller, workflow_id: str, given: FrozenDict) -> None:
         found = await self._catalog.workflow_to_start(workflow_id, "", caller)

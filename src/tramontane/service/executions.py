@@ -22,6 +22,7 @@ from tramontane.errors import BadRequestError, ConflictError, NotAllowedError, N
 from tramontane.service.cache import Guard
 from tramontane.service.caller import Caller, may_see
 from tramontane.service.catalog import Catalog
+from tramontane.service.credentials import Credentials
 from tramontane.service.engine import Engine
 from tramontane.service.idempotency import execution_id_of, require_same_start
 from tramontane.service.ports import ExecutionStore, RecordStore
@@ -38,11 +39,19 @@ _LOOK_AGAIN = 1.0
 class ExecutionUseCases:
     """What callers do with executions (:class:`tramontane.service.services.Executions`)."""
 
-    def __init__(self, engine: Engine, catalog: Catalog, store: ExecutionStore, records: RecordStore) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        catalog: Catalog,
+        store: ExecutionStore,
+        records: RecordStore,
+        credentials: Credentials,
+    ) -> None:
         self._engine = engine
         self._catalog = catalog
         self._store = store
         self._records = records
+        self._credentials = credentials
 
     # -- start ----------------------------------------------------------------------------
 
@@ -71,7 +80,7 @@ class ExecutionUseCases:
             input=_inherited(None if source is None else source.input, order.input),
             params=_inherited(None if source is None else own_params(source), order.params),
             description=_description(order, source),
-            security=caller.security,
+            security=self._credentials.sealed(caller.security),
         )
         try:
             return Started(await self._engine.start(request))

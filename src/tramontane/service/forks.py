@@ -16,6 +16,7 @@ from tramontane.core.state import Execution
 from tramontane.errors import BadRequestError, NotFoundError
 from tramontane.service.caller import Caller, may_see
 from tramontane.service.catalog import Catalog
+from tramontane.service.credentials import Credentials
 from tramontane.service.engine import Engine
 from tramontane.service.executions import execution_not_found, own_params
 from tramontane.service.ports import ExecutionStore, RecordStore
@@ -27,11 +28,19 @@ from tramontane.values import EMPTY, FrozenDict, FrozenList, deep_merge
 class ForkUseCases:
     """What callers do to begin anew in the middle (:class:`tramontane.service.services.Forks`)."""
 
-    def __init__(self, engine: Engine, catalog: Catalog, store: ExecutionStore, records: RecordStore) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        catalog: Catalog,
+        store: ExecutionStore,
+        records: RecordStore,
+        credentials: Credentials,
+    ) -> None:
         self._engine = engine
         self._catalog = catalog
         self._store = store
         self._records = records
+        self._credentials = credentials
 
     async def preview(self, caller: Caller, execution_id: str, order: ForkOrder) -> ForkPreview:
         """Tell what would be taken over and what would run again; nothing is started.
@@ -77,7 +86,7 @@ class ForkUseCases:
             input=_input(source, found, order.input),
             params=_params(source, order, names),
             description=_description(source, order, names),
-            security=caller.security,
+            security=self._credentials.sealed(caller.security),
             fork=replace(plan, called=await self._called(plan)),
         )
         return await self._engine.start(request)

@@ -231,6 +231,13 @@ class Definitions:
 
     # -- for use cases --------------------------------------------------------------------
 
+    async def has_trust(self, trust_id: str) -> bool:
+        """Tell whether a trigger has this trust."""
+        tables = (schema.cron_triggers, schema.event_triggers)
+        having = (sa.exists().where(table.c.trust_id == trust_id) for table in tables)
+        async with self._database.read() as connection:
+            return bool(await connection.scalar(sa.select(sa.or_(*having))))
+
     async def find_workflow(self, identifier: str, namespace: str, viewer: Viewer) -> WorkflowRow | None:
         """Find a workflow by its id (in any namespace) or by its name in exactly this namespace."""
         async with self._database.read() as connection:
