@@ -1,4 +1,5 @@
-"""Databases for tests: ``sqlite_url``, ``postgresql_url``, and ``database_url`` for a test on both.
+"""Databases for tests: ``sqlite_url``, ``postgresql_url``, ``mariadb_url`` (:mod:`tests.mariadb`), and
+``database_url`` for a test on all of them, ``shared_url`` for one on those that several processes may use.
 
 Each test gets an empty database that has its tables. PostgreSQL comes from the environment variable
 TRAMONTANE_TEST_POSTGRESQL (a URL whose user may create databases), else from a local server at the
@@ -88,9 +89,16 @@ def postgresql_url(postgresql_server: str, postgresql_template: str) -> Iterator
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def database_url(request: pytest.FixtureRequest) -> str:
     """URL of a new database: the test runs once on each kind."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def shared_url(request: pytest.FixtureRequest) -> str:
+    """URL of a new database that several processes may use: the test runs once on each such kind."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

@@ -178,8 +178,8 @@ def test_pausing_can_be_called_off(service: Running) -> None:
 
 
 @pytest.mark.spec("API285", "API288")
-def test_all_nodes_pause_and_go_on_together(postgresql_url: str) -> None:
-    settings = Settings(database=postgresql_url, load_action_plugins=False)
+def test_all_nodes_pause_and_go_on_together(shared_url: str) -> None:
+    settings = Settings(database=shared_url, load_action_plugins=False)
     with asyncio.Runner() as runner:
         contexts = [open_node(settings) for _ in range(2)]
         one, two = (Running(runner, runner.run(context.__aenter__())) for context in contexts)

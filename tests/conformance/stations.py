@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.conformance.station import Station
 from tests.databases import created
+from tests.mariadb import MariaDBServer
 
 _MEMORY = Path("/dev/shm")
 """Where files cost no writes to a disk, on systems that have it."""
@@ -34,5 +35,13 @@ def sqlite_station(sqlite_template: Path) -> Iterator[Station]:
 def postgresql_station(postgresql_server: str, postgresql_template: str) -> Iterator[Station]:
     with ExitStack() as databases:
         station = Station(lambda: databases.enter_context(created(postgresql_server, postgresql_template)))
+        yield station
+        station.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb_station(mariadb_server: MariaDBServer) -> Iterator[Station]:
+    with ExitStack() as databases:
+        station = Station(lambda: databases.enter_context(mariadb_server.lent()))
         yield station
         station.close()

@@ -8,13 +8,17 @@ import pytest
 from tests.core.lab import LIMITS
 
 IN_MEMORY = ("kept", "reloaded")
-OVER_REST = ("rest-sqlite", "rest-postgresql")
+OVER_REST = ("rest-sqlite", "rest-postgresql", "rest-mariadb")
+IN_PART = {"rest-mariadb": ("test_r_items", "test_r_limits", "test_r_reverse", "test_r_subworkflows")}
+"""What of a door is in a run that names none: modules that between them write every kind of row."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if not metafunc.module.__name__.rpartition(".")[2].startswith("test_r_"):
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if not module.startswith("test_r_"):
         return  # it makes worlds of its own
-    chosen = metafunc.config.getoption("door") or (*IN_MEMORY, *OVER_REST)
+    usual = [door for door in (*IN_MEMORY, *OVER_REST) if module in IN_PART.get(door, (module,))]
+    chosen = metafunc.config.getoption("door") or usual
     excluded = {door for mark in metafunc.definition.iter_markers("not_at") for door in mark.args}
     if metafunc.definition.get_closest_marker("world_only"):
         excluded.update(OVER_REST)

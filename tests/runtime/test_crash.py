@@ -74,10 +74,10 @@ def test_nothing_acknowledged_is_lost_when_the_process_is_killed_again_and_again
     run(test())
 
 
-def test_a_living_node_carries_on_what_a_killed_one_left(postgresql_url: str) -> None:
+def test_a_living_node_carries_on_what_a_killed_one_left(shared_url: str) -> None:
     async def test() -> None:
-        async with a_node(postgresql_url, heartbeat_seconds=0.1, lease_seconds=1.0) as node:
-            process = await worker(postgresql_url, "x")
+        async with a_node(shared_url, heartbeat_seconds=0.1, lease_seconds=1.0) as node:
+            process = await worker(shared_url, "x")
             promised = await acknowledged(process, 60)
             for execution_id in promised:
                 await check(node, execution_id)

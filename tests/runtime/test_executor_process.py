@@ -98,16 +98,16 @@ async def held_jobs(node: OpenNode) -> int:
 
 
 @pytest.mark.spec("ACT70")
-def test_an_action_that_is_safe_to_rerun_runs_again_when_its_executor_was_killed(postgresql_url: str) -> None:
+def test_an_action_that_is_safe_to_rerun_runs_again_when_its_executor_was_killed(shared_url: str) -> None:
     async def test() -> None:
-        async with an_engine(postgresql_url) as node, a_door() as (url, asked, is_open):
+        async with an_engine(shared_url) as node, a_door() as (url, asked, is_open):
             await upload(
                 node, f'wf: {{tasks: {{a: {{action: std.http, input: {{url: "{url}"}}, safe-rerun: true}}}}}}'
             )
-            async with an_executor(postgresql_url) as first:
+            async with an_executor(shared_url) as first:
                 execution = await start(node, "wf")
                 await asked.get()
-                async with an_executor(postgresql_url):
+                async with an_executor(shared_url):
                     first.kill()
                     await asked.get()
                     is_open.set()
@@ -119,11 +119,11 @@ def test_an_action_that_is_safe_to_rerun_runs_again_when_its_executor_was_killed
 
 
 @pytest.mark.spec("ACT70")
-def test_an_action_that_is_not_safe_to_rerun_fails_when_its_executor_was_killed(postgresql_url: str) -> None:
+def test_an_action_that_is_not_safe_to_rerun_fails_when_its_executor_was_killed(shared_url: str) -> None:
     async def test() -> None:
-        async with an_engine(postgresql_url) as node, a_door() as (url, asked, _):
+        async with an_engine(shared_url) as node, a_door() as (url, asked, _):
             await upload(node, f'wf: {{tasks: {{a: {{action: std.http, input: {{url: "{url}"}}}}}}}}')
-            async with an_executor(postgresql_url), an_executor(postgresql_url):
+            async with an_executor(shared_url), an_executor(shared_url):
                 execution = await start(node, "wf")
                 await asked.get()
                 await _kill_claimant(node)
@@ -161,9 +161,9 @@ def test_a_target_is_reached_in_its_pool_alone(postgresql_url: str) -> None:
     run(test())
 
 
-def test_a_full_pool_does_not_hold_up_another(postgresql_url: str) -> None:
+def test_a_full_pool_does_not_hold_up_another(shared_url: str) -> None:
     async def test() -> None:
-        async with an_engine(postgresql_url) as node:
+        async with an_engine(shared_url) as node:
             await upload(
                 node,
                 "slow: {tasks: {a: {with-items: i in <% range(5) %>, action: std.sleep seconds=3600,"
@@ -171,8 +171,8 @@ def test_a_full_pool_does_not_hold_up_another(postgresql_url: str) -> None:
                 "quick: {tasks: {a: {action: std.sleep seconds=0}}}",
             )
             async with (
-                an_executor(postgresql_url, "--pool", "slow", "--only-pool", "--concurrency", "2"),
-                an_executor(postgresql_url),
+                an_executor(shared_url, "--pool", "slow", "--only-pool", "--concurrency", "2"),
+                an_executor(shared_url),
             ):
                 await start(node, "slow")
                 execution = await start(node, "quick")

@@ -274,9 +274,9 @@ def test_a_stopping_node_refuses_requests_and_finishes_what_runs(sqlite_url: str
 # -- several nodes --------------------------------------------------------------------------------
 
 
-def test_two_nodes_share_the_work_and_never_do_anything_twice(postgresql_url: str) -> None:
+def test_two_nodes_share_the_work_and_never_do_anything_twice(shared_url: str) -> None:
     async def test() -> None:
-        async with a_node(postgresql_url) as one, a_node(postgresql_url) as two:
+        async with a_node(shared_url) as one, a_node(shared_url) as two:
             await upload(
                 one,
                 "leaf: {tasks: {a: {action: std.sleep seconds=0}}}\n"
@@ -299,9 +299,9 @@ def test_two_nodes_share_the_work_and_never_do_anything_twice(postgresql_url: st
     run(test())
 
 
-def test_a_waiting_caller_hears_of_an_end_on_another_node(postgresql_url: str) -> None:
+def test_a_waiting_caller_hears_of_an_end_on_another_node(shared_url: str) -> None:
     async def test() -> None:
-        async with a_node(postgresql_url) as one, a_node(postgresql_url) as two:
+        async with a_node(shared_url) as one, a_node(shared_url) as two:
             await upload(one, "wf: {tasks: {a: {action: std.async_noop}}}")
             execution = await start(one, "wf")
             waiting = asyncio.create_task(one.services.executions.wait(execution.id, 50))
@@ -312,9 +312,9 @@ def test_a_waiting_caller_hears_of_an_end_on_another_node(postgresql_url: str) -
     run(test())
 
 
-def test_a_definition_that_another_node_changed_is_run_after_the_next_look(postgresql_url: str) -> None:
+def test_a_definition_that_another_node_changed_is_run_after_the_next_look(shared_url: str) -> None:
     async def test() -> None:
-        async with a_node(postgresql_url) as one, a_node(postgresql_url) as two:
+        async with a_node(shared_url) as one, a_node(shared_url) as two:
             await upload(one, "wf: {output: {v: 1}, tasks: {a: {action: std.noop}}}")
             assert (await play(two, "wf")).output == {"v": 1}
             async with one.database.write() as connection:
@@ -428,11 +428,11 @@ def test_a_judge_that_was_away_itself_starts_counting_anew() -> None:
     run(test())
 
 
-def test_an_action_that_is_cancelled_through_another_node_is_interrupted(postgresql_url: str) -> None:
+def test_an_action_that_is_cancelled_through_another_node_is_interrupted(shared_url: str) -> None:
     async def test() -> None:
         async with (
-            a_node(postgresql_url, heartbeat_seconds=0.1, lease_seconds=60) as node,
-            a_node(postgresql_url, executor_slots=0) as other,
+            a_node(shared_url, heartbeat_seconds=0.1, lease_seconds=60) as node,
+            a_node(shared_url, executor_slots=0) as other,
         ):
             await upload(node, BLOCKED % "")
             execution = await start(node, "wf")
@@ -446,9 +446,9 @@ def test_an_action_that_is_cancelled_through_another_node_is_interrupted(postgre
     run(test())
 
 
-def test_a_node_that_was_declared_dead_breaks_off_its_actions_and_goes_on(postgresql_url: str) -> None:
+def test_a_node_that_was_declared_dead_breaks_off_its_actions_and_goes_on(shared_url: str) -> None:
     async def test() -> None:
-        async with a_node(postgresql_url, heartbeat_seconds=0.1, lease_seconds=60) as node:
+        async with a_node(shared_url, heartbeat_seconds=0.1, lease_seconds=60) as node:
             await upload(node, BLOCKED % ", safe-rerun: true")
             execution = await start(node, "wf")
             await still(lambda: node.runtime.executor.busy == 0)

@@ -36,7 +36,7 @@ from tramontane.store.statements import HEADS_NEW, Statement
 _SQL_MODE = "ANSI_QUOTES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO"
 _SESSION = (
     f"SET SESSION sql_mode='{_SQL_MODE}', innodb_lock_wait_timeout=5, idle_transaction_timeout=10, "
-    "tx_isolation='READ-COMMITTED', autocommit=1"
+    "tx_isolation='READ-COMMITTED', autocommit=1, max_error_count=0"
 )
 _ISOLATED = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _NAMES = "SET NAMES utf8mb4 COLLATE utf8mb4_bin"

@@ -16,7 +16,7 @@ import orjson
 from sqlalchemy import ColumnElement, Select, and_, false, func, literal, not_, or_, select
 
 from tramontane.store.reads.fields import Field, Resource
-from tramontane.store.reads.sql import contains, order_key, same_json
+from tramontane.store.reads.sql import characters, contains, order_key, same_json
 
 Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "nin", "has"]
 OPERATORS: Final = ("eq", "neq", "gt", "gte", "lt", "lte", "in", "nin", "has")
@@ -153,7 +153,7 @@ def _tags_clause(condition: Condition) -> ColumnElement[bool]:
     quotation mark is always escaped, which makes ``,"tag",`` unmistakable.
     """
     column = condition.field.column
-    listed = literal(",").concat(func.substr(column, 2, func.length(column) - 2)).concat(literal(","))
+    listed = literal(",").concat(func.substr(column, 2, characters(column) - 2)).concat(literal(","))
     has = [contains(listed, literal(f",{orjson.dumps(tag).decode()},")) for tag in condition.values]
     if condition.operator in ("eq", "has"):
         return and_(column.is_not(None), *has)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement
+from sqlalchemy import Boolean, ColumnElement, Integer
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -27,6 +27,26 @@ def _contains(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
 def _contains_postgresql(element: contains, compiler: SQLCompiler, **kw: Any) -> str:
     whole, part = element.clauses
     return f"(strpos({compiler.process(whole, **kw)}, CAST({compiler.process(part, **kw)} AS TEXT)) > 0)"
+
+
+class characters(FunctionElement[int]):
+    """How many characters a text has."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(characters)
+def _characters(element: characters, compiler: SQLCompiler, **kw: Any) -> str:
+    (text,) = element.clauses
+    return f"length({compiler.process(text, **kw)})"
+
+
+@compiles(characters, "mysql")
+@compiles(characters, "mariadb")
+def _characters_mysql(element: characters, compiler: SQLCompiler, **kw: Any) -> str:
+    (text,) = element.clauses
+    return f"char_length({compiler.process(text, **kw)})"
 
 
 class same_json(FunctionElement[bool]):
@@ -59,7 +79,13 @@ def _same_json_postgresql(element: same_json, compiler: SQLCompiler, **kw: Any) 
 @compiles(same_json, "mariadb")
 def _same_json_mysql(element: same_json, compiler: SQLCompiler, **kw: Any) -> str:
     ours, theirs = (compiler.process(side, **kw) for side in element.clauses)
-    return f"(JSON_CONTAINS({ours}, {theirs}) AND JSON_CONTAINS({theirs}, {ours}))"
+    if (compiler.dialect.server_version_info or _JSON_EQUALS) >= _JSON_EQUALS:
+        return f"COALESCE(JSON_EQUALS({ours}, {theirs}), FALSE)"
+    return f"COALESCE(JSON_CONTAINS({ours}, {theirs}) AND JSON_CONTAINS({theirs}, {ours}), FALSE)"
+
+
+_JSON_EQUALS = (10, 7)
+"""The release that brought the function; what older ones have doesn't tell [1, 2] from [2, 1]."""
 
 
 _NO_JSONB = r"NaN|Infinity|\\u0000|\\u[dD][89abcdefABCDEF]"
