@@ -29,11 +29,12 @@ from tramontane.expressions import load_plugins
 from tramontane.lang import load_action, load_workflow
 from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.executor import Executor, Runner
+from tramontane.runtime.heartbeat import Heartbeat
 from tramontane.runtime.inbox import InboxPoll
 from tramontane.runtime.loop import Loop
 from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.node import Node
-from tramontane.runtime.recovery import Heartbeat, Reaper, TargetWatch
+from tramontane.runtime.recovery import Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.wakeups import Wakeups
 from tramontane.runtime.watch import CatalogWatch
@@ -68,7 +69,7 @@ from tramontane.store.definitions import Definitions
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
 from tramontane.store.maintenance import MaintenanceStore
-from tramontane.store.nodes import Nodes
+from tramontane.store.nodes import Nodes, open_pulse
 from tramontane.store.reads.reader import DatabaseReader
 from tramontane.store.served import Served
 from tramontane.store.single_records import SingleRecords
@@ -116,6 +117,13 @@ class OpenNode:
             signals=self.signals,
             clock=self.clock,
         )
+
+    async def hand_over(self) -> None:
+        """Begin to end: refuse requests, leave nobody waiting, give executions to the other nodes."""
+        self.engine.refuse()
+        self.signals.close()
+        self.services.workers.wake()
+        await self.runtime.hand_over()
 
     async def readiness(self) -> Sequence[str]:
         """Name what keeps this node from serving; nothing: it is ready."""
@@ -239,14 +247,26 @@ def _wire(
         field_size_limit_kb=settings.field_size_limit_kb,
         allow_deletion=settings.allow_action_execution_deletion,
     )
-    work = NodeWork(engine, alone, Jobs(database), Work(database), Nodes(database))
+    posts = ResultPosts(
+        store,
+        StandAloneResults(records, OutsideWorkflow(clock), engine.now, settings.field_size_limit_kb),
+        new_id,
+        engine.now,
+        lambda _: inbox_written(),
+    )
+    work = NodeWork(engine, alone, Jobs(database), Work(database), Nodes(database), posts)
     executor.connect(work)
     timers.connect(work)
     inbox = InboxPoll(work)
     watch = CatalogWatch(catalog.refresh)
     wakeups = Wakeups(
         database.dialect.say,
-        {"inbox": inbox.wake, "jobs": lambda: jobs_heard(), "catalog": watch.loop.wake},
+        {
+            "inbox": inbox.wake,
+            "jobs": lambda: jobs_heard(),
+            "catalog": watch.loop.wake,
+            "given": lambda: executions_came(),
+        },
     )
     database.dialect.listen(wakeups.hear)
 
@@ -254,21 +274,19 @@ def _wire(
         catalog.forget()
         wakeups.tell("catalog")
 
-    def inbox_written(_: str) -> None:
+    def inbox_written() -> None:
         inbox.wake()
         wakeups.tell("inbox")
+
+    def executions_came() -> None:
+        inbox.wake()
+        timers.refresh()
 
     workers = WorkerUseCases(
         Jobs(database),
         Nodes(database),
         served,
-        ResultPosts(
-            store,
-            StandAloneResults(records, OutsideWorkflow(clock), engine.now, settings.field_size_limit_kb),
-            new_id,
-            engine.now,
-            inbox_written,
-        ),
+        posts,
         definitions_changed,
         lease_seconds=settings.lease_seconds,
         accepting=lambda: engine.is_accepting,
@@ -319,8 +337,9 @@ def _wire(
             info=freeze({"version": tramontane.__version__, "pools": pools}),
             seconds=settings.heartbeat_seconds,
             declared_dead=executor.check_claims,
+            pulse=None if exclusive else lambda: open_pulse(settings.database, node_id),
         ),
-        reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive),
+        reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive, taken=executions_came),
         targets=TargetWatch(work, pools=pools, anywhere=settings.ignore_unknown_targets),
         wakeups=wakeups,
         claims=None if exclusive else Loop("claims", executor.check_claims, settings.heartbeat_seconds),

@@ -18,7 +18,7 @@ from tramontane.config import Settings
 from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.executor import Executor
 from tramontane.runtime.executor_process import ExecutorProcess
-from tramontane.runtime.recovery import Heartbeat
+from tramontane.runtime.heartbeat import Heartbeat
 from tramontane.runtime.wakeups import Wakeups
 from tramontane.service.credentials import Credentials
 from tramontane.service.ids import SortableIds
@@ -29,7 +29,7 @@ from tramontane.store.definitions import Definitions
 from tramontane.store.errors import DatabaseSetupError
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
-from tramontane.store.nodes import Nodes
+from tramontane.store.nodes import Nodes, open_pulse
 from tramontane.store.single_records import SingleRecords
 from tramontane.values import freeze
 
@@ -107,6 +107,7 @@ def _wire(
             info=freeze({"version": tramontane.__version__, "pools": served}),
             seconds=settings.heartbeat_seconds,
             declared_dead=executor.check_claims,
+            pulse=lambda: open_pulse(settings.database, work.process_id),
         ),
         wakeups=wakeups,
         grace_seconds=settings.shutdown_grace_seconds,

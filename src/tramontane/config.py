@@ -155,6 +155,7 @@ class Settings:
     )
     host: str = field(default="127.0.0.1", metadata=_read(_text, "api.host"))
     port: int = field(default=8989, metadata=_read(_integer(0, 65535), "api.port"))
+    workers: int = field(default=1, metadata=_read(_integer(1, 256)))
 
     # -- the API
     max_limit: int = field(default=1000, metadata=_read(_integer(1), "api.max_limit"))
@@ -282,6 +283,11 @@ class Settings:
             raise SettingsError(
                 f"lease_seconds ({self.lease_seconds:g}) must be at least three times "
                 f"heartbeat_seconds ({self.heartbeat_seconds:g}), or living nodes are taken for dead."
+            )
+        if self.workers > 1 and self.database.startswith("sqlite"):
+            raise SettingsError(
+                f"workers ({self.workers}) must be 1 on SQLite, whose file belongs to one process; several "
+                "need a database server: postgresql://… or mariadb://…"
             )
         lacking = [name for name in _NEEDED.get(self.auth, ()) if not getattr(self, name)]
         if lacking:

@@ -23,6 +23,9 @@ class Queue:
         await self.claims.put(answer)
         return await answer
 
+    async def release_others(self, begun: Collection[tuple[str, int]]) -> None:
+        """Nothing is claimed."""
+
 
 def test_a_job_that_is_written_during_a_claim_is_looked_for_at_once() -> None:
     async def test() -> None:

@@ -333,6 +333,8 @@ class Peer:
     def __init__(self) -> None:
         self.heartbeats: dict[str, int] = {}
         self.buried: list[str] = []
+        self.suspects: list[str] = []
+        self.left: set[str] = set()  # ended in order
         self.locks: set[str] | None = None  # None: a database without locks
         self.has_own_lock = True
 
@@ -343,20 +345,26 @@ class Peer:
         return None if self.locks is None else frozenset(self.locks)
 
     async def others(self) -> list[Any]:
-        return [Row(each, beats) for each, beats in self.heartbeats.items()]
+        kinds = dict.fromkeys(self.left, "left")
+        return [Row(each, beats, kinds.get(each, "node")) for each, beats in self.heartbeats.items()]
 
     async def absent(self) -> set[str]:
         return set()
 
-    async def bury(self, process_id: str) -> None:
+    async def take_executions(self, process_id: str) -> int:
+        self.suspects.append(process_id)
+        return 1
+
+    async def bury(self, process_id: str, *, in_order: bool) -> None:
+        assert in_order == (process_id in self.left)
         self.buried.append(process_id)
         del self.heartbeats[process_id]
 
 
 class Row:
-    def __init__(self, process_id: str, heartbeat: int) -> None:
+    def __init__(self, process_id: str, heartbeat: int, kind: str) -> None:
         self.id = process_id
-        self.kind = "node"
+        self.kind = kind
         self.heartbeat = heartbeat
 
 
@@ -391,6 +399,49 @@ def test_a_free_lock_and_a_counter_at_rest_are_a_death_within_seconds() -> None:
             peers.heartbeats["beating"] += 1
         await reaper._look()
         assert peers.buried == ["dead"]
+
+    run(test())
+
+
+def test_executions_of_a_suspect_are_taken_before_the_verdict_and_once() -> None:
+    async def test() -> None:
+        now = [0.0]
+        peers = Peer()
+        peers.heartbeats = {"locked": 1, "beating": 1, "suspect": 1}
+        peers.locks = {"locked"}
+        came: list[float] = []
+        reaper = Reaper(
+            peers,  # type: ignore[arg-type]
+            lease_seconds=60,
+            exclusive=False,
+            monotonic=lambda: now[0],
+            taken=lambda: came.append(now[0]),
+        )
+        for _ in range(5):
+            await reaper._look()
+            now[0] += 0.4
+            peers.heartbeats["beating"] += 1
+        assert peers.suspects == ["suspect"]
+        assert came == [pytest.approx(1.2)]
+        assert peers.buried == []
+        assert set(reaper.living) == {"locked"}
+        peers.heartbeats["suspect"] += 1  # it was late, that is all
+        for _ in range(3):
+            now[0] += 0.4
+            await reaper._look()
+        assert peers.suspects == ["suspect"]
+
+    run(test())
+
+
+def test_executions_of_a_node_that_left_in_order_are_carried_on_at_once() -> None:
+    async def test() -> None:
+        peers = Peer()
+        peers.heartbeats = {"gone": 1}
+        peers.left = {"gone"}
+        reaper = Reaper(peers, lease_seconds=60, exclusive=False)  # type: ignore[arg-type]
+        await reaper._look()
+        assert peers.buried == ["gone"]
 
     run(test())
 
@@ -459,8 +510,7 @@ def test_a_node_that_was_declared_dead_breaks_off_its_actions_and_goes_on(shared
             await still(lambda: node.runtime.executor.statistics.begun == begun)
             assert (await action(node, execution.id, "a")).attempt == 1
             await still(lambda: node.runtime.executor.statistics.interrupted == 0)
-            await node.runtime.heartbeat.loop.next_round()
-            await node.runtime.heartbeat.loop.next_round()
-            assert node.id in [each.id for each in await Nodes(node.database).all()]
+            while node.id not in [each.id for each in await Nodes(node.database).all()]:
+                await node.runtime.heartbeat.loop.next_round()
 
     run(test())

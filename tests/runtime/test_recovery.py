@@ -14,8 +14,9 @@ from tests.service.harness import run, still
 from tramontane.actions.registry import Registry
 from tramontane.errors import UnavailableError
 from tramontane.runtime.executor import Executor
+from tramontane.runtime.heartbeat import Heartbeat
 from tramontane.runtime.loop import Loop
-from tramontane.runtime.recovery import Heartbeat, Reaper
+from tramontane.runtime.recovery import Reaper
 from tramontane.values import EMPTY
 
 
@@ -96,26 +97,71 @@ def test_while_the_database_is_away_heart_and_judge_keep_their_pace_and_nobody_w
     run(test())
 
 
+class Heart:
+    """A heartbeat whose answers take their time, on a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.is_registered = True
+        work: Any = SimpleNamespace(register=self._answer, beat=self._answer)
+        self.beats = Heartbeat(
+            work,
+            None,
+            name="n",
+            info=EMPTY,
+            seconds=0.5,
+            declared_dead=self._died,
+            monotonic=lambda: self.now,
+        )
+        self.deaths = 0
+
+    async def _answer(self, *_: object) -> int | None:
+        self.now += 0.2
+        return 1 if self.is_registered else None
+
+    async def _died(self) -> None:
+        self.deaths += 1
+        self.is_registered = True
+
+    def is_sure_at(self, moment: float) -> bool:
+        self.now = moment
+        return self.beats.is_sure()
+
+
 def test_a_heart_is_sure_as_long_as_nobody_can_have_buried_its_process() -> None:
     async def test() -> None:
-        now = [0.0]
+        heart = Heart()
+        assert not heart.beats.is_sure()
+        await heart.beats._register()
+        assert heart.is_sure_at(1.5)
+        assert not heart.is_sure_at(1.6)
 
-        async def beat(*_: object) -> int:
-            now[0] += 0.2  # the answer takes its time
-            return 1
+    run(test())
 
-        work: Any = SimpleNamespace(register=beat, beat=beat)
-        heartbeat = Heartbeat(
-            work, None, name="n", info=EMPTY, seconds=0.5, declared_dead=_away, monotonic=lambda: now[0]
-        )
-        assert not heartbeat.is_sure()
-        await heartbeat._register()
-        now[0] = 1.5
-        assert heartbeat.is_sure()
-        now[0] = 1.6
-        assert not heartbeat.is_sure()
-        await heartbeat._beat()
-        assert heartbeat.is_sure()
+
+def test_after_a_sleep_a_heart_is_unsure_for_a_while_longer() -> None:
+    async def test() -> None:
+        heart = Heart()
+        await heart.beats._register()
+        heart.now = 20.0
+        await heart.beats._look()
+        assert not heart.is_sure_at(21.0)  # an answer from before the sleep may still be on its way
+        await heart.beats._look()
+        assert heart.is_sure_at(21.6)
+
+    run(test())
+
+
+def test_whoever_was_buried_breaks_off_what_it_lost_and_is_unsure_for_a_while() -> None:
+    async def test() -> None:
+        heart = Heart()
+        await heart.beats._register()
+        heart.now, heart.is_registered = 0.5, False
+        await heart.beats._look()
+        assert heart.deaths == 1
+        assert not heart.is_sure_at(1.0)
+        await heart.beats._look()
+        assert heart.is_sure_at(2.3)
 
     run(test())
 
@@ -130,6 +176,8 @@ class Claims:
         self._waiting = [SimpleNamespace(job=job, action=SimpleNamespace(input={}))]
         self._held = frozenset(held)
         self.reported: list[str] = []
+        self.given_back: list[str] = []
+        self.kept: frozenset[tuple[str, int]] = frozenset()
         self.asked = 0
         self.away = 0  # so many questions aren't answered
 
@@ -142,6 +190,12 @@ class Claims:
         if self.asked <= self.away:
             raise UnavailableError("the database is away")
         return self._held & set(jobs)
+
+    async def give_back(self, job: Any) -> None:
+        self.given_back.append(job.action_id)
+
+    async def release_others(self, begun: Collection[tuple[str, int]]) -> None:
+        self.kept = frozenset(begun)
 
     async def report(self, job: Any, _: Any) -> None:
         self.reported.append(job.action_id)

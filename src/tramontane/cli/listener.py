@@ -6,12 +6,13 @@ import asyncio
 import ipaddress
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from tramontane.cli.workers import READY, STOP_AT_ONCE
 from tramontane.errors import TramontaneError
 
 _BACKLOG = 2048
@@ -62,9 +63,9 @@ def is_loopback(host: str) -> bool:
 
 
 class Server(uvicorn.Server):
-    """Serves on one socket until SIGTERM or SIGINT: then it takes no more requests, and answers those it has.
+    """Serves on one socket until it is to stop: then it refuses requests, and answers those it has.
 
-    A second signal doesn't wait for them.
+    SIGTERM and SIGINT tell it, and a second one that it mustn't wait for them; or a parent does.
     """
 
     def __init__(
@@ -72,9 +73,11 @@ class Server(uvicorn.Server):
         app: ASGIApp,
         listener: socket.socket,
         drain_seconds: int,
-        when_stopping: Callable[[], None] = lambda: None,
+        when_stopping: Callable[[], Awaitable[None]],
+        leash: socket.socket | None = None,
     ) -> None:
-        """``when_stopping`` is called at the first signal: it ends answers that would go on for ever."""
+        """``when_stopping`` is awaited at the first signal, before the socket is closed; ``leash`` leads to
+        the parent (:mod:`tramontane.cli.workers`)."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -91,6 +94,8 @@ class Server(uvicorn.Server):
         self._listener = listener
         self._when_stopping = when_stopping
         self._when_ready: Callable[[], None] = lambda: None
+        self._leash = leash
+        self._stopping: asyncio.Task[None] | None = None
 
     async def run_until_stopped(self, when_ready: Callable[[], None]) -> None:
         """Serve; ``when_ready`` is called once requests are taken."""
@@ -101,20 +106,54 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self._when_ready()
 
+    def tell_parent(self) -> None:
+        """Say to the parent that requests are taken."""
+        assert self._leash is not None
+        self._leash.send(READY)
+
     def stop(self) -> None:
         """Begin to stop; called again, stop at once."""
-        self.force_exit = self.should_exit
-        self.should_exit = True
-        self._when_stopping()
+        if self._stopping is None:
+            self.begin_to_stop()
+        else:
+            self.force_exit = self.should_exit = True
+
+    def begin_to_stop(self) -> None:
+        """Begin to stop; called again, nothing happens."""
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop(), name="stop")
+
+    async def _stop(self) -> None:
+        try:
+            await self._when_stopping()
+        finally:
+            self.should_exit = True
+
+    def _hear_parent(self) -> None:
+        assert self._leash is not None
+        word = self._leash.recv(1)
+        if not word:
+            asyncio.get_running_loop().remove_reader(self._leash)  # the parent is gone
+        self.begin_to_stop()
+        if word == STOP_AT_ONCE:
+            self.force_exit = self.should_exit = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop for a signal, and end like any other program afterwards: with a status, not by the signal."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+        if self._leash is None:
+            handlers = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop}
+        else:
+            # Who ends all processes of a service tells each of them, and the parent tells them again.
+            handlers = {signal.SIGTERM: self.begin_to_stop}
+            loop.add_reader(self._leash, self._hear_parent)
+        for number, handler in handlers.items():
+            loop.add_signal_handler(number, handler)
         try:
             yield
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in handlers:
                 loop.remove_signal_handler(number)
+            if self._leash is not None:
+                loop.remove_reader(self._leash)

@@ -1,4 +1,4 @@
-"""``tramontane serve``: the whole service in one process."""
+"""``tramontane serve``: the whole service in one process, or in several beside each other."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tramontane.cli import loop
 from tramontane.cli.db import shown_url
 from tramontane.cli.listener import Server, bind, is_loopback, url_of
 from tramontane.cli.settings import WrongCallError, read_settings, setting_options
+from tramontane.cli.workers import Workers
 from tramontane.compose import open_node
 from tramontane.config import Settings
 from tramontane.errors import TramontaneError
 
 LEVELS: Final = ("debug", "info", "warning", "error")
-_LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s:%(request)s %(message)s"
+_LOG_FORMAT: Final = "%(asctime)s %(levelname)-7s {worker}%(name)s:%(request)s %(message)s"
 _INTERRUPTED: Final = 130
 
 
@@ -32,7 +33,7 @@ _INTERRUPTED: Final = 130
     help="Listen on other interfaces than loopback without authentication.",
 )
 def command(config_file: Path | None, log_level: str, insecure_no_auth: bool, **given: Any) -> None:
-    """Run the service: REST API, engine, executor and timers in one process.
+    """Run the service: REST API, engine, executor and timers, in one process or in several (--workers).
 
     Every setting may also come from an environment variable, TRAMONTANE_ and the option's name, such
     as TRAMONTANE_PORT, or from a file. SIGTERM and SIGINT stop the service when what is under way is done.
@@ -47,24 +48,51 @@ def command(config_file: Path | None, log_level: str, insecure_no_auth: bool, **
     set_up_logging(log_level)
     try:
         with bind(settings.host, settings.port) as listener:
-            loop.run(_serve(settings, listener))
+            if settings.workers > 1:
+                status = _serve_by_workers(settings, listener, log_level)
+            else:
+                status = loop.run(_serve(settings, listener))
     except TramontaneError as error:
         raise click.ClickException(error.message) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(_INTERRUPTED) from None
+    raise click.exceptions.Exit(status)
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, leash: socket.socket | None = None) -> int:
+    """Run a node until it is told to stop; ``leash``: on behalf of a parent, who tells it by this."""
     async with open_node(settings) as node:
         drain_seconds = int(settings.shutdown_grace_seconds)
-        server = Server(node.app(), listener, drain_seconds, node.signals.close)
-        ready = f"Tramontane is ready at {url_of(listener)} (database {shown_url(settings.database)})"
-        await server.run_until_stopped(lambda: click.echo(ready))
+        server = Server(node.app(), listener, drain_seconds, node.hand_over, leash)
+        await server.run_until_stopped(
+            (lambda: _tell_ready(settings, listener)) if leash is None else server.tell_parent
+        )
+    return 0
 
 
-def set_up_logging(level: str) -> None:
+def _serve_by_workers(settings: Settings, listener: socket.socket, log_level: str) -> int:
+    def serve(number: int, leash: socket.socket) -> int:
+        set_up_logging(log_level, worker=number)
+        try:
+            return loop.run(_serve(settings, listener, leash))
+        except TramontaneError as error:
+            click.ClickException(error.message).show()
+            return 1
+
+    return Workers(settings.workers, serve, lambda: _tell_ready(settings, listener)).run()
+
+
+def _tell_ready(settings: Settings, listener: socket.socket) -> None:
+    workers = f", {settings.workers} workers" if settings.workers > 1 else ""
+    click.echo(
+        f"Tramontane is ready at {url_of(listener)} (database {shown_url(settings.database)}{workers})"
+    )
+
+
+def set_up_logging(level: str, worker: int | None = None) -> None:
     """Log to the standard error; libraries only what is worth a warning."""
-    logging.basicConfig(level=level.upper(), format=_LOG_FORMAT)
+    shown = "" if worker is None else f"worker={worker} "
+    logging.basicConfig(level=level.upper(), format=_LOG_FORMAT.format(worker=shown), force=True)
     for handler in logging.getLogger().handlers:
         handler.addFilter(RequestIds())
     for name in ("uvicorn", "alembic", "aiosqlite", "asyncio"):

@@ -15,6 +15,7 @@ MEANINGS: Final = {
     "database": "sqlite:///FILE, sqlite:// (in memory), or postgresql:// or mariadb://USER:PASSWORD@HOST/NAME.",
     "host": "Address or name to listen on.",
     "port": "Port to listen on; 0 takes any free one.",
+    "workers": "Processes that serve side by side, each a node; more than one need a database server.",
     "max_limit": "Most objects on one page of a list.",
     "max_body_bytes": "Largest request body.",
     "max_wait_seconds": "Longest time that a request waits for the end of an execution.",

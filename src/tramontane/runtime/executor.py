@@ -9,6 +9,7 @@ interrupted; one whose claim was lost to the judgement of another node is broken
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ class JobSource(Protocol):
     async def claim(self, pools: Collection[str], limit: int) -> Sequence[ClaimedJob]: ...
     async def report(self, job: JobRow, result: Result) -> None: ...
     async def hand_over(self, job: JobRow) -> None: ...
+    async def give_back(self, job: JobRow) -> None: ...
+    async def release_others(self, begun: Collection[tuple[str, int]]) -> None: ...
     async def still_held(self, jobs: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]: ...
 
 
@@ -164,10 +167,18 @@ class Executor:
         self._accepting = True
         await self.claiming.start()
 
-    async def stop(self, seconds: float) -> None:
-        """Begin nothing more; give running actions so many seconds, then interrupt them."""
+    async def close(self) -> None:
+        """Begin nothing more, and give back at once what was claimed and not begun."""
         self._accepting = False
         await self.claiming.stop()
+        if self._work is not None:
+            await self._work.release_others(self.running)
+        self._tell_others()
+
+    async def stop(self, seconds: float) -> None:
+        """Begin nothing more; give running actions so many seconds, then interrupt them."""
+        with contextlib.suppress(UnavailableError):
+            await self.close()
         tasks = [each.task for each in self._running.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, seconds))
@@ -191,7 +202,9 @@ class Executor:
         earlier = self._running.get(job.action_id)
         if earlier is not None:
             self._interrupt(earlier)
-        task = asyncio.create_task(self._run(job, action), name=f"action {job.action_id}")
+        task = asyncio.create_task(
+            self._run(job, action, is_late=not self._accepting), name=f"action {job.action_id}"
+        )
         self._running[job.action_id] = _Running(job, task)
 
     def wake(self) -> None:
@@ -240,10 +253,13 @@ class Executor:
 
     # -- jobs -----------------------------------------------------------------------------
 
-    async def _run(self, job: JobRow, action: ActionExecution) -> None:
-        """The life of one job: run, report, free the slot."""
+    async def _run(self, job: JobRow, action: ActionExecution, *, is_late: bool) -> None:
+        """The life of one job: run, report, free the slot. ``is_late``: nothing is begun any more."""
         assert self._work is not None
         try:
+            if is_late:
+                await self._work.give_back(job)
+                return
             if not await self._may_begin(job):
                 log.warning(
                     "claim lost, action not begun action_id=%s attempt=%d", job.action_id, job.attempt

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from tramontane.errors import UnavailableError
 from tramontane.runtime.executor import Executor
+from tramontane.runtime.heartbeat import Heartbeat
 from tramontane.runtime.loop import Loop
-from tramontane.runtime.recovery import Heartbeat
 from tramontane.runtime.wakeups import Wakeups
 from tramontane.service.remote import ExecutorWork
 

@@ -1,8 +1,10 @@
-"""Life and death of nodes: this one's heartbeat, and carrying on what dead ones left.
+"""Life and death of others: carrying on what dead processes left.
 
 Every process has an id per start, a row whose counter moves while it lives, and where the database
-can do that a lock that its session holds. A process is dead when its lock is free *and* its counter
-hasn't moved for two seconds, or, lock or no lock, when the counter hasn't moved for the lease: on *this*
+can do that a lock that its session holds. A node is *suspect* when its lock is free and its counter is
+late: its executions are taken at once, which is harmless, because the fence decides who writes. A
+process is *dead* when its lock is free and its counter hasn't moved for two seconds, or, lock or no
+lock, when the counter hasn't moved for the lease; then its claims are lost. All of that on *this*
 node's monotonic clock, while this node's own session stayed up, so that clock jumps and a database
 that was away kill nobody. On a database that one process owns, every earlier process is dead when
 the next one opens it. Workers, which call over HTTP, have no lock and outlive the nodes that they call.
@@ -12,89 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
 
-from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.loop import Loop
-from tramontane.service.work import Micros, NodeRow, NodeWork
-from tramontane.values import FrozenDict
+from tramontane.service.work import LEFT, NodeRow, NodeWork
 
 log = logging.getLogger(__name__)
 
+LOCK_SECONDS = 2.0
+"""So long a free lock and a counter at rest must be seen before they are a verdict."""
 
-_BEATS = 3
-"""So many heartbeats that didn't get through make a process doubt; the lease is at least as long."""
+_LATE_SECONDS = 1.0
+"""So long they must be seen before the process is suspect: two heartbeats, usually."""
 
-
-class Registered(Protocol):
-    """This process in the register (:class:`tramontane.service.work.NodeWork` in a node)."""
-
-    async def register(self, name: str, kind: str, info: FrozenDict) -> Micros: ...
-    async def beat(self) -> Micros | None: ...
-
-
-class Heartbeat:
-    """Registers this process and keeps its counter moving."""
-
-    def __init__(
-        self,
-        work: Registered,
-        clock: DatabaseClock | None,
-        *,
-        name: str,
-        kind: str = "node",
-        info: FrozenDict,
-        seconds: float,
-        declared_dead: Callable[[], Awaitable[None]],
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """``declared_dead`` is called when others have buried this process, before it goes on as new."""
-        self._work = work
-        self._clock = clock
-        self._name = name
-        self._kind = kind
-        self._info = info
-        self._declared_dead = declared_dead
-        self._monotonic = monotonic
-        self._doubtful_after = min(_LOCK_SECONDS, seconds * _BEATS)
-        self._beaten_at = -math.inf
-        self.loop = Loop("heartbeat", self._beat, seconds, at_once=False, longest_pause=seconds)
-
-    async def start(self) -> None:
-        await self._register()
-        await self.loop.start()
-
-    async def stop(self) -> None:
-        await self.loop.stop()
-
-    def is_sure(self) -> bool:
-        """Tell whether this process has shown its life so lately that nobody can have buried it."""
-        return self._monotonic() - self._beaten_at <= self._doubtful_after
-
-    async def _register(self) -> None:
-        began = self._monotonic()
-        self._correct(await self._work.register(self._name, self._kind, self._info))
-        self._beaten_at = began
-
-    async def _beat(self) -> float | None:
-        began = self._monotonic()
-        now = await self._work.beat()
-        if now is None:
-            log.error("this process was declared dead; it breaks off what it lost and goes on")
-            await self._declared_dead()
-            await self._register()
-        else:
-            self._beaten_at = began
-            self._correct(now)
-        return None
-
-    def _correct(self, micros: int) -> None:
-        if self._clock is not None:
-            self._clock.correct(micros)
+_LOOK_SECONDS = 0.4
 
 
 @dataclass(slots=True)
@@ -102,12 +37,7 @@ class _Seen:
     heartbeat: int
     moved_at: float
     has_lock: bool = True
-
-
-_LOCK_SECONDS = 2.0
-"""So long a free lock and a counter at rest must be seen before they are a verdict."""
-
-_LOOK_SECONDS = 0.4
+    is_suspect: bool = False
 
 
 class Reaper:
@@ -120,13 +50,18 @@ class Reaper:
         lease_seconds: float,
         exclusive: bool,
         monotonic: Callable[[], float] = time.monotonic,
+        taken: Callable[[], None] = lambda: None,
     ) -> None:
-        """``exclusive``: this process owns the database, all others but workers are dead."""
+        """``exclusive``: this process owns the database, all others but workers are dead; ``taken`` is called
+        when this node has got executions of others."""
         self._work = work
         self._lease = lease_seconds
         self._exclusive = exclusive
         self._monotonic = monotonic
+        self._taken = taken
         self._seen: dict[str, _Seen] = {}
+        self._living: tuple[str, ...] = ()
+        self._rests = False
         self._looked_at: float | None = None
         self._searched_at: float | None = None
         pace = max(0.05, min(_LOOK_SECONDS, lease_seconds / 5))
@@ -134,20 +69,31 @@ class Reaper:
         self.loop = Loop("reaper", self._look, pace, at_once=False, longest_pause=pace)
         self.buried = 0
 
+    @property
+    def living(self) -> tuple[str, ...]:
+        """Ids of other nodes that this one has lately seen alive, and that don't end."""
+        return self._living
+
     async def start(self) -> None:
         if self._exclusive:
             # Workers live on: they call whoever owns the database now.
-            gone = {node.id for node in await self._work.others() if node.kind != "worker"}
+            gone = {node.id: node.kind == LEFT for node in await self._work.others() if node.kind != "worker"}
             for process_id in {*gone, *await self._work.absent()}:
-                await self._bury(process_id)
+                await self._bury(process_id, in_order=gone.get(process_id, False))
         await self.loop.start()
 
     async def stop(self) -> None:
         await self.loop.stop()
 
+    def rest(self) -> None:
+        """Judge nobody any more, and only keep this process's own lock: it is about to end."""
+        self._rests = True
+
     async def _look(self) -> float | None:
         now = self._monotonic()
         has_own_lock = await self._work.hold()
+        if self._rests:
+            return None
         others = await self._work.others()
         locks = await self._work.alive([node.id for node in others]) if others else None
         locked = locks if has_own_lock else None
@@ -158,9 +104,9 @@ class Reaper:
         self._looked_at = now
         for node in others:
             self._note(node, now, has_lock=locked is None or node.id in locked or node.kind == "worker")
-            if self._is_dead(self._seen[node.id], now):
-                await self._bury(node.id)
-                del self._seen[node.id]
+        self._living = tuple(node.id for node in others if node.kind == "node" and self._is_well(node, now))
+        for node in others:
+            await self._judge(node, now)
         if self._searched_at is None or now - self._searched_at > self._lease / 5:
             self._searched_at = now
             for process_id in await self._work.absent():
@@ -176,13 +122,29 @@ class Reaper:
         else:
             seen.has_lock = has_lock
 
-    def _is_dead(self, seen: _Seen, now: float) -> bool:
-        rested = now - seen.moved_at
-        return rested > self._lease or (not seen.has_lock and rested > _LOCK_SECONDS)
+    def _is_well(self, node: NodeRow, now: float) -> bool:
+        seen = self._seen[node.id]
+        return seen.has_lock and now - seen.moved_at < LOCK_SECONDS
 
-    async def _bury(self, process_id: str) -> None:
-        log.warning("process is dead, its work is carried on node_id=%s", process_id)
-        await self._work.bury(process_id)
+    async def _judge(self, node: NodeRow, now: float) -> None:
+        seen = self._seen[node.id]
+        rested = now - seen.moved_at
+        if node.kind == LEFT:
+            await self._bury(node.id, in_order=True)
+        elif rested > self._lease or (not seen.has_lock and rested > LOCK_SECONDS):
+            await self._bury(node.id)
+        elif not seen.has_lock and rested > _LATE_SECONDS and not seen.is_suspect:
+            seen.is_suspect = True
+            if taken := await self._work.take_executions(node.id):
+                log.warning("node is suspect, its executions are taken node_id=%s count=%d", node.id, taken)
+                self._taken()
+
+    async def _bury(self, process_id: str, *, in_order: bool = False) -> None:
+        if not in_order:
+            log.warning("process is dead, its work is carried on node_id=%s", process_id)
+        await self._work.bury(process_id, in_order=in_order)
+        self._seen.pop(process_id, None)
+        self._taken()
         self.buried += 1
         await asyncio.sleep(0)
 

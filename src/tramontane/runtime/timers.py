@@ -38,6 +38,7 @@ class TimerService:
         self._tasks: set[asyncio.Task[None]] = set()
         self.ticking = Loop("timers", self._tick, poll_seconds)
         self.polling = Loop("timer poll", self._poll, poll_seconds)
+        self._is_fresh = False
         self.fired = 0
 
     @property
@@ -51,13 +52,17 @@ class TimerService:
         assert self._work is not None
         return bool(self._heap) and self._heap[0][0] <= self._work.now()
 
+    @property
+    def has_next(self) -> bool:
+        """Whether memory knows a timer to come."""
+        return bool(self._heap)
+
     def connect(self, work: NodeWork) -> None:
         self._work = work
 
     async def start(self) -> None:
         assert self._work is not None
-        for timer in await self._work.coming_timers(self._horizon):
-            self.note(timer)
+        await self._refresh()
         await self.ticking.start()
         await self.polling.start()
 
@@ -67,6 +72,17 @@ class TimerService:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def refresh(self) -> None:
+        """This node was given executions: get their coming timers, and fire those that are due."""
+        self._is_fresh = False
+        self.polling.wake()
+
+    async def _refresh(self) -> None:
+        assert self._work is not None
+        self._is_fresh = True
+        for timer in await self._work.coming_timers(self._horizon):
+            self.note(timer)
 
     # -- for the engine -------------------------------------------------------------------
 
@@ -103,6 +119,8 @@ class TimerService:
     async def _poll(self) -> float | None:
         """Fire what the database knows to be due."""
         assert self._work is not None
+        if not self._is_fresh:
+            await self._refresh()
         due = await self._work.due_timers()
         fresh = [timer for timer in due if _key(timer) not in self._firing]
         for timer in fresh:

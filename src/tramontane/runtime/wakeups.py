@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 
 class Wakeups:
-    """Sends and takes words: ``inbox``, ``jobs``, ``catalog``."""
+    """Sends and takes words: ``inbox``, ``jobs``, ``catalog``, ``given`` (executions have a new node)."""
 
     def __init__(self, say: Callable[[str], Awaitable[None]], wake: Mapping[str, Callable[[], None]]) -> None:
         """``wake``: what is to be woken by each word that is heard."""

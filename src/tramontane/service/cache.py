@@ -69,6 +69,7 @@ class Slot:
         "stale",
         "state",
         "version",
+        "was_missed",
     )
 
     def __init__(self, execution_id: str) -> None:
@@ -76,6 +77,7 @@ class Slot:
         self.state: ExecutionState | None = None
         self.version = 0
         self.stale = False  # rows were written that the cached state knows nothing of
+        self.was_missed = False  # inbox rows were found while a turn was under way
         self.parked: str | None = None
         self.pending: deque[Submission] = deque()
         self.runner: asyncio.Task[None] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tramontane.core.events import ActionLost, to_data
 from tramontane.core.state import Micros
@@ -34,6 +34,14 @@ async def lose_claims(
         count += found
         if found < _BATCH:
             return count
+
+
+async def release_others(jobs: Jobs, process_id: str, begun: Collection[tuple[str, int]]) -> None:
+    """Let others run every job that a process has claimed, but those that it has ``begun``."""
+    claimed = await jobs.claims_of(process_id)
+    unbegun = [job.action_id for job in claimed if (job.action_id, job.attempt) not in begun]
+    if unbegun:
+        await jobs.release(process_id, unbegun)
 
 
 def _lost(job: JobRow) -> FrozenDict:

@@ -105,6 +105,10 @@ class Committer:
         self._stopping = False
         self.statistics = CommitStatistics()
 
+    def hand_to(self, node_id: str) -> None:
+        """Make what is committed from now on another node's: this one ends."""
+        self._node_id = node_id
+
     @property
     def waiting(self) -> int:
         """How many units have not been taken into a batch yet."""

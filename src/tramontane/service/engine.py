@@ -127,8 +127,10 @@ class Engine:
         self._reviver = Reviver(self._turns, self._slots, store, new_id)
         self._waiting = 0
         self._accepting = True
+        self._hands_over = False
         self._on_stray: Callable[[], None] = _nobody
-        self._ended: dict[str, list[asyncio.Future[Execution]]] = {}
+        self._on_missed: Callable[[], None] = _nobody
+        self._ended: dict[str, list[asyncio.Future[Execution | None]]] = {}
         self._ends: OrderedDict[str, float] = OrderedDict()  # which executions ended lately, and when
 
     @property
@@ -160,6 +162,10 @@ class Engine:
     def on_stray(self, wake: Callable[[], None]) -> None:
         """Call ``wake`` when inbox rows were written for executions that aren't in memory here."""
         self._on_stray = wake
+
+    def on_missed(self, wake: Callable[[], None]) -> None:
+        """Call ``wake`` when an execution may have inbox rows that came while its turn was under way."""
+        self._on_missed = wake
 
     def watch(self, witness: Witness) -> None:
         """Call ``witness`` with every turn that became durable on this node."""
@@ -253,11 +259,13 @@ class Engine:
 
     def look(self, execution_id: str) -> None:
         """Have an execution look at its inbox: there are rows that nobody brought. One that has a
-        turn under way looks by itself, or is found again."""
+        turn under way may be using them up: whether some are left is asked for when it is over."""
         slot = self._slots.get(execution_id)
         if slot.is_idle:
             slot.stale = True
             self._wake(slot)
+        else:
+            slot.was_missed = True
 
     def go_on(self, execution_id: str) -> None:
         """Have an execution find its open work in its records: it was taken over from another node."""
@@ -289,7 +297,9 @@ class Engine:
 
     def _take_delivery(self, delivery: Delivery) -> None:
         """Wake an execution of this node; whose the others are is for the poll to find out."""
-        if self._exclusive or delivery.is_new or delivery.execution_id in self._slots:
+        if self._hands_over:
+            self._on_stray()
+        elif self._exclusive or delivery.is_new or delivery.execution_id in self._slots:
             self.deliver(delivery.execution_id, delivery.event, delivery.row_id)
         else:
             self._on_stray()
@@ -297,8 +307,10 @@ class Engine:
     # -- the end of executions ------------------------------------------------------------
 
     async def ended(self, execution_id: str, seconds: float) -> Execution | None:
-        """Wait until this node sees the execution end; None when it takes longer than that."""
-        future = _future()
+        """Wait until this node sees the execution end; None when it takes longer, or the node stops."""
+        if not self._accepting:
+            return None
+        future: asyncio.Future[Execution | None] = asyncio.get_running_loop().create_future()
         self._ended.setdefault(execution_id, []).append(future)
         try:
             return await asyncio.wait_for(future, seconds)
@@ -353,8 +365,17 @@ class Engine:
         return self._accepting
 
     def refuse(self) -> None:
-        """Accept no more requests; results and timers are still taken."""
+        """Accept no more requests, and let nobody wait for an end any more; results and timers are taken."""
         self._accepting = False
+        for futures in self._ended.values():
+            for future in futures:
+                if not future.done():
+                    future.set_result(None)
+
+    def hand_over(self) -> None:
+        """Leave what turns send to executions to the other nodes: this one works off what it has."""
+        self.refuse()
+        self._hands_over = True
 
     @property
     def turns(self) -> list[asyncio.Task[None]]:
@@ -363,7 +384,8 @@ class Engine:
 
     async def drain(self, seconds: float) -> None:
         """Accept no more requests and let running turns come to their end, for so long at most."""
-        self.refuse()
+        if self._accepting:
+            self.refuse()
         runners = self.turns
         if runners:
             await asyncio.wait(runners, timeout=seconds)
@@ -408,6 +430,9 @@ class Engine:
             for submission in slot.pending:
                 submission.fail(UnavailableError("The node is shutting down."))
             slot.pending.clear()
+            if slot.was_missed:
+                slot.was_missed = False
+                self._on_missed()
             self._release(slot)
 
     async def _turn(self, slot: Slot) -> float:

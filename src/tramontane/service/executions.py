@@ -118,7 +118,7 @@ class ExecutionUseCases:
         return found
 
     async def wait(self, execution_id: str, seconds: float) -> None:
-        """Return when the execution is completed or gone, or when the time is over."""
+        """Return when the execution is completed or gone, when the time is over, or the node stops."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         is_here = self._engine.is_cached(execution_id)
@@ -128,6 +128,8 @@ class ExecutionUseCases:
                 if found is None or found.is_completed or self._engine.ended_lately(execution_id):
                     return
             if await self._engine.ended(execution_id, min(left, _LOOK_AGAIN)) is not None:
+                return
+            if not self._engine.is_accepting:
                 return
             is_here = False
 

@@ -15,7 +15,7 @@ from tramontane.core.events import ActionCompleted, to_data
 from tramontane.core.state import Micros
 from tramontane.errors import UnavailableError
 from tramontane.results import Result
-from tramontane.service.claims import lose_claims
+from tramontane.service.claims import lose_claims, release_others
 from tramontane.service.ports import ExecutionStore
 from tramontane.service.standalone import StandAloneResults
 from tramontane.store.jobs import ClaimedJob, Jobs
@@ -146,6 +146,14 @@ class ExecutorWork:
     async def hand_over(self, job: JobRow) -> None:
         """An asynchronous action was begun: its result comes from outside, the job is over."""
         await _until_taken(lambda: self._jobs.finish(self.process_id, [job.action_id]))
+
+    async def give_back(self, job: JobRow) -> None:
+        """Let others run a job that was claimed and not begun."""
+        await self._jobs.release(self.process_id, [job.action_id])
+
+    async def release_others(self, begun: Collection[tuple[str, int]]) -> None:
+        """Let others run every job that this process has claimed, but those that it has ``begun``."""
+        await release_others(self._jobs, self.process_id, begun)
 
     async def still_held(self, jobs: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
         """Of these (action id, attempt) pairs, those that this process may go on running."""

@@ -13,11 +13,12 @@ from tramontane.core.state import ActionExecution, Micros, Timer
 from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.results import Result
 from tramontane.service.action_executions import ActionExecutionUseCases
-from tramontane.service.claims import lose_claims
+from tramontane.service.claims import lose_claims, release_others
 from tramontane.service.engine import Engine
 from tramontane.service.pools import pool_of
+from tramontane.service.remote import ResultPosts
 from tramontane.store.jobs import ClaimedJob, Jobs
-from tramontane.store.nodes import NodeRow, Nodes
+from tramontane.store.nodes import LEAVING, LEFT, NodeRow, Nodes
 from tramontane.store.records import JobRow
 from tramontane.store.work import Work
 from tramontane.values import FrozenDict
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 _PAUSE = 0.5
 _BATCH = 500
+_HANDED = 100
+"""So many executions change their node in one transaction."""
 
 
 class NodeWork:
@@ -38,7 +41,11 @@ class NodeWork:
         jobs: Jobs,
         queues: Work,
         nodes: Nodes,
+        posts: ResultPosts,
     ) -> None:
+        """``posts`` take results once the executions are other nodes' (:meth:`pass_results_on`)."""
+        self._posts = posts
+        self._passes_results_on = False
         self._engine = engine
         self._alone = alone
         self._jobs = jobs
@@ -60,6 +67,9 @@ class NodeWork:
 
     async def report(self, job: JobRow, result: Result) -> None:
         """Bring the result of a job; returns when it is durable, or when nobody wants it any more."""
+        if self._passes_results_on:
+            await self._posts.report(job, result)
+            return
         if job.execution_id is None:
             await self._report_alone(job, result)
             return
@@ -89,6 +99,14 @@ class NodeWork:
             except UnavailableError as error:
                 log.warning("job not removed yet action_id=%s error=%s", job.action_id, error.message)
             await asyncio.sleep(_PAUSE)
+
+    async def give_back(self, job: JobRow) -> None:
+        """Let others run a job that was claimed and not begun."""
+        await self._jobs.release(self.node_id, [job.action_id])
+
+    async def release_others(self, begun: Collection[tuple[str, int]]) -> None:
+        """Let others run every job that this node has claimed, but those that it has ``begun``."""
+        await release_others(self._jobs, self.node_id, begun)
 
     async def still_held(self, jobs: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
         """Of these (action id, attempt) pairs, those that this node may go on running."""
@@ -172,8 +190,30 @@ class NodeWork:
         return await self._nodes.alive(process_ids)
 
     async def leave(self) -> None:
-        """Take this node out of the register."""
-        await self._nodes.remove(self.node_id)
+        """Take this node out of the register; while executions name it, it stays as one that left."""
+        if await self._queues.executions_of(self.node_id, 1):
+            await self._nodes.mark(self.node_id, LEFT)
+        else:
+            await self._nodes.remove(self.node_id)
+
+    # -- handing over -----------------------------------------------------------------------
+
+    async def prepare_to_leave(self) -> None:
+        """Tell the others that this node is about to end: nobody hands anything to it any more."""
+        await self._nodes.mark(self.node_id, LEAVING)
+
+    def pass_results_on(self) -> None:
+        """Bring results to the inboxes of executions from now on: they are other nodes'."""
+        self._passes_results_on = True
+
+    async def hand_executions_to(self, node_ids: Sequence[str]) -> int:
+        """Make this node's executions others', in equal parts; return how many."""
+        found = await self._queues.all_executions_of(self.node_id)
+        given = 0
+        for start in range(0, len(found), _HANDED):
+            receiver = node_ids[start // _HANDED % len(node_ids)]
+            given += await self._queues.give(self.node_id, receiver, found[start : start + _HANDED])
+        return given
 
     async def others(self) -> list[NodeRow]:
         """All processes in the register but this one."""
@@ -186,14 +226,22 @@ class NodeWork:
         present = {node.id for node in await self._nodes.all()} | {self.node_id}
         return named - present
 
-    async def bury(self, process_id: str) -> None:
-        """Carry on what a dead process left: its claims, and its executions from where they stopped."""
+    async def bury(self, process_id: str, *, in_order: bool = False) -> None:
+        """Carry on what a dead process left: its claims, and its executions from where they stopped.
+
+        ``in_order``: it ended as it should, so its executions aren't to blame.
+        """
         await self._nodes.remove(process_id)
         lost = await self.lose_claims(process_id)
-        taken = 0
-        while found := await self._queues.take_over(self.node_id, [process_id], _BATCH):
-            taken += len(found)
+        taken = await self.take_executions(process_id, in_order=in_order)
         log.info("took over node_id=%s lost_claims=%d executions=%d", process_id, lost, taken)
 
+    async def take_executions(self, process_id: str, *, in_order: bool = False) -> int:
+        """Make the executions of another process this node's; return how many. Its claims stay its own."""
+        taken = 0
+        while found := await self._queues.take_over(self.node_id, [process_id], _BATCH, counted=not in_order):
+            taken += len(found)
+        return taken
 
-__all__ = ["ActionExecution", "ClaimedJob", "JobRow", "Micros", "NodeRow", "NodeWork", "Timer"]
+
+__all__ = ["LEFT", "ActionExecution", "ClaimedJob", "JobRow", "Micros", "NodeRow", "NodeWork", "Timer"]

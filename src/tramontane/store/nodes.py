@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -14,12 +14,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tramontane.core.state import Micros
 from tramontane.store import codec, schema
 from tramontane.store.database import Database
+from tramontane.store.dialects import connect
+from tramontane.store.errors import DatabaseSetupError, DatabaseUnavailableError
 from tramontane.store.served import Served
+
+LEAVING: Final = "leaving"
+LEFT: Final = "left"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """A process. ``kind``: ``node``, ``executor`` or ``worker``; ``name`` and ``info`` are for people."""
+    """A process. ``name`` and ``info`` are for people.
+
+    ``kind``: ``node``, ``executor`` or ``worker``; a node that is about to end is ``leaving``, one that ended
+    in order while executions still name it has ``left``.
+    """
 
     id: str
     name: str
@@ -28,6 +37,24 @@ class NodeRow:
     heartbeat: int
     heartbeat_at: Micros
     started_at: Micros
+
+
+@contextlib.asynccontextmanager
+async def open_pulse(url: str, node_id: str) -> AsyncIterator[Callable[[], Awaitable[Micros | None]]]:
+    """Connect for a process's heartbeat alone, in whatever event loop; gives what beats (:meth:`Nodes.beat`).
+
+    Raises:
+        DatabaseUnavailableError: the database can't be reached.
+    """
+    try:
+        dialect = await connect(url)
+    except DatabaseSetupError as error:
+        raise DatabaseUnavailableError(error.message) from error
+    nodes = Nodes(Database(dialect))
+    try:
+        yield lambda: nodes.beat(node_id)
+    finally:
+        await dialect.close()
 
 
 class Nodes:
@@ -117,6 +144,13 @@ class Nodes:
         async with self._database.write() as connection:
             result = await connection.execute(sa.delete(schema.nodes).where(schema.nodes.c.id == node_id))
         return bool(result.rowcount)
+
+    async def mark(self, node_id: str, kind: str) -> None:
+        """Change the kind of a process."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(schema.nodes).where(schema.nodes.c.id == node_id).values(kind=kind)
+            )
 
     async def now(self) -> Micros:
         """The database's time."""

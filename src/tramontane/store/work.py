@@ -102,18 +102,51 @@ class Work:
         async with self._database.read() as connection:
             return list((await connection.execute(statement)).scalars())
 
-    async def nodes_with_executions(self) -> list[str]:
-        """Ids of all nodes (dead ones too) that some unfinished execution names."""
+    async def all_executions_of(self, node_id: str) -> list[str]:
+        """Ids of all executions that a node ran last and that aren't completed."""
         heads = schema.heads
-        statement = sa.select(heads.c.node_id).where(heads.c.node_id.is_not(None)).distinct()
+        statement = sa.select(heads.c.id).where(heads.c.node_id == node_id).order_by(heads.c.id)
+        async with self._database.read() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+    async def give(self, node_id: str, receiver: str, execution_ids: Sequence[str]) -> int:
+        """Make executions of a node another one's; return how many. Locked ones are left as they are."""
+        heads = schema.heads
+        given = 0
+        async with self._database.write() as connection:
+            for part in chunks(execution_ids):
+                rows = await connection.execute(
+                    sa.select(heads.c.id)
+                    .where(heads.c.id.in_(part), heads.c.node_id == node_id)
+                    .order_by(heads.c.id)
+                    .with_for_update(skip_locked=True)
+                )
+                free = list(rows.scalars())
+                if free:
+                    await connection.execute(
+                        sa.update(heads).where(heads.c.id.in_(free)).values(node_id=receiver)
+                    )
+                given += len(free)
+        return given
+
+    async def nodes_with_executions(self) -> list[str]:
+        """Ids of all nodes (dead ones too) that some unfinished execution names which they should run."""
+        heads = schema.heads
+        statement = (
+            sa.select(heads.c.node_id)
+            .where(heads.c.node_id.is_not(None), heads.c.state != PAUSED, heads.c.parked.is_(None))
+            .distinct()
+        )
         async with self._database.read() as connection:
             return [each for each in (await connection.execute(statement)).scalars() if each is not None]
 
-    async def take_over(self, node_id: str, from_nodes: Sequence[str], limit: int = 500) -> list[TakenOver]:
+    async def take_over(
+        self, node_id: str, from_nodes: Sequence[str], limit: int = 500, *, counted: bool = True
+    ) -> list[TakenOver]:
         """Make executions of dead or suspect nodes this node's own; returns which (none: all are done).
 
-        Locked ones are left for the next call. The old node isn't fenced by this but by the next
-        commit; that also puts the counter back to 0.
+        ``counted``: the counter of takeovers goes up. Locked ones are left for the next call. The old node
+        isn't fenced by this but by the next commit; that also puts the counter back to 0.
         """
         heads = schema.heads
         async with self._database.write() as connection:
@@ -124,12 +157,13 @@ class Work:
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )
-            taken = [TakenOver(execution_id, takeovers + 1) for execution_id, takeovers in rows]
+            more = 1 if counted else 0
+            taken = [TakenOver(execution_id, takeovers + more) for execution_id, takeovers in rows]
             for part in chunks([each.id for each in taken]):
                 await connection.execute(
                     sa.update(heads)
                     .where(heads.c.id.in_(part))
-                    .values(node_id=node_id, takeovers=heads.c.takeovers + 1)
+                    .values(node_id=node_id, takeovers=heads.c.takeovers + more)
                 )
         return taken
 
