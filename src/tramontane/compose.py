@@ -74,6 +74,7 @@ from tramontane.store.reads.reader import DatabaseReader
 from tramontane.store.served import Served
 from tramontane.store.single_records import SingleRecords
 from tramontane.store.work import Work
+from tramontane.store.worker_polls import WorkerPolls
 from tramontane.values import freeze
 
 log = logging.getLogger(__name__)
@@ -285,6 +286,7 @@ def _wire(
     workers = WorkerUseCases(
         Jobs(database),
         Nodes(database),
+        WorkerPolls(database),
         served,
         posts,
         definitions_changed,

@@ -114,6 +114,18 @@ def test_what_got_lost_with_an_answer_is_given_again(service: Running) -> None:
     assert poll(service, "w", held=[]) == [job]
 
 
+def test_a_poll_that_comes_after_a_later_one_takes_nothing_away(service: Running) -> None:
+    poll(service, "w", poll=1)
+    service.define(FLOW)
+    execution = service.start("wf")
+    (job,) = poll(service, "w", poll=3, wait=10)
+    for number in (2, 3):  # given up by the worker, on their way for long; or come twice
+        assert poll(service, "w", poll=number, held=[]) == []
+        assert poll(service, "other", poll=number) == []
+    assert complete(service, "w", job, data=1)
+    assert service.finish(execution["id"])["output"] == '{"got":1}'
+
+
 def test_a_pool_of_workers_takes_what_is_addressed_to_it(service: Running) -> None:
     service.define("version: '2.0'\nwf: {tasks: {a: {action: std.http, input: {url: x}, target: lab}}}")
     service.start("wf")

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,8 @@ from tramontane.service.remote import ResultPosts
 from tramontane.store.jobs import ClaimedJob, Jobs
 from tramontane.store.nodes import Nodes
 from tramontane.store.served import Served
-from tramontane.values import FrozenDict, freeze
+from tramontane.store.worker_polls import WorkerPolls
+from tramontane.values import FrozenDict
 
 LONGEST_NAME: Final = 200
 _LOOK_SECONDS: Final = 1.0
@@ -55,7 +56,8 @@ class WorkerPoll:
     """What a worker takes.
 
     ``actions``: what it brings, with the parameters of each (None: any input); empty: it runs whatever
-    is addressed to its pools. ``only_pools``: nothing without a target.
+    is addressed to its pools. ``only_pools``: nothing without a target. ``number``: later polls have
+    higher ones (None: this is the latest).
     """
 
     worker_id: str
@@ -65,6 +67,7 @@ class WorkerPoll:
     held: frozenset[Attempt] = frozenset()
     limit: int = 1
     wait: float = 0.0
+    number: int | None = None
 
 
 class WorkerActions:
@@ -108,6 +111,7 @@ class WorkerUseCases:
         self,
         jobs: Jobs,
         nodes: Nodes,
+        polls: WorkerPolls,
         served: Served,
         posts: ResultPosts,
         changed: Callable[[], None],
@@ -120,6 +124,7 @@ class WorkerUseCases:
         self.lease_seconds = lease_seconds
         self._jobs = jobs
         self._nodes = nodes
+        self._polls = polls
         self._served = served
         self._posts = posts
         self._changed = changed
@@ -136,8 +141,12 @@ class WorkerUseCases:
         """Claim jobs for a worker; when there are none, wait for some."""
         process_id = _process_id(caller, poll.worker_id)
         pools = _pools(poll)
-        await self._introduce(caller, poll, process_id, pools)
-        await self._release_lost(process_id, poll.held)
+        if poll.actions:
+            await self._remember_actions(caller, poll.actions)
+        info = {"pools": list(pools), "actions": sorted(poll.actions)}
+        number = await self._polls.begin(process_id, poll.worker_id, info, poll.number, poll.held)
+        if number is None:
+            return ()
         names = [f"{WORKERS}{name}" for name in poll.actions] or None
         project_id = None if caller.is_admin else caller.project_id
         until = self._monotonic() + poll.wait
@@ -154,30 +163,19 @@ class WorkerUseCases:
                 if found or now >= until or not self._accepting():
                     return found
                 if now - renewed > self.lease_seconds / 4:
-                    await self._introduce(caller, poll, process_id, pools)
+                    if not await self._polls.go_on(process_id, number, poll.held):
+                        return ()
                     renewed = now
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(_LOOK_SECONDS, until - now))
         finally:
             self._news.discard(event)
 
-    async def _introduce(
-        self, caller: Caller, poll: WorkerPoll, process_id: str, pools: Collection[str]
-    ) -> None:
-        """Keep the worker in the register, and note what it serves."""
-        info = freeze({"pools": list(pools), "actions": sorted(poll.actions)})
-        if poll.actions:
-            project_id = "" if caller.is_admin else caller.project_id
-            described = {name: {"parameters": given} for name, given in poll.actions.items()}
-            if await self._served.remember_actions(project_id, described):
-                self._changed()
-        await self._nodes.keep(process_id, poll.worker_id, "worker", info)
-
-    async def _release_lost(self, process_id: str, held: frozenset[Attempt]) -> None:
-        claimed = await self._jobs.claims_of(process_id)
-        lost = [job.action_id for job in claimed if (job.action_id, job.attempt) not in held]
-        if lost:
-            await self._jobs.release(process_id, lost)
+    async def _remember_actions(self, caller: Caller, actions: Mapping[str, Any]) -> None:
+        project_id = "" if caller.is_admin else caller.project_id
+        described = {name: {"parameters": given} for name, given in actions.items()}
+        if await self._served.remember_actions(project_id, described):
+            self._changed()
 
     async def heartbeat(self, caller: Caller, worker_id: str, held: frozenset[Attempt]) -> frozenset[Attempt]:
         """Show that a worker lives; give those of its actions that nobody wants from it any more."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.core.state import Micros
@@ -95,23 +94,6 @@ class Nodes:
                 .values(heartbeat=nodes.c.heartbeat + 1, heartbeat_at=now)
             )
         return now if result.rowcount else None
-
-    async def keep(self, node_id: str, name: str, kind: str, info: Any) -> None:
-        """Show that a process lives that knows nothing of the register: enter it when it isn't there."""
-        nodes = schema.nodes
-        async with self._database.write() as connection:
-            result = await connection.execute(
-                sa.update(nodes)
-                .where(nodes.c.id == node_id)
-                .values(
-                    heartbeat=nodes.c.heartbeat + 1,
-                    heartbeat_at=await self._now(connection),
-                    info=codec.json_text(info),
-                )
-            )
-        if not result.rowcount:
-            with contextlib.suppress(IntegrityError):  # another node took a call of it at the same time
-                await self.register(node_id, name, kind, info)
 
     async def known_pools(self) -> frozenset[str]:
         """Every pool that some process has ever served."""

@@ -28,6 +28,9 @@ _WAIT: Final = 20.0
 _LEASE: Final = 3.0
 """Until the service has told the real one, so many seconds are taken for it."""
 
+_ANSWER: Final = 10.0
+"""Seconds after which a node that hasn't answered is taken for one that won't: another one is asked."""
+
 Call = TypeVar("Call", bound=Callable[..., Any])
 Attempt = tuple[str, int]
 
@@ -67,6 +70,7 @@ class Worker:
         self._functions: dict[str, Function] = {}
         self._running: dict[Attempt, asyncio.Task[None]] = {}
         self._lease = _LEASE
+        self._polls = 0
         self._place_free = asyncio.Event()
 
     def action(self, name: str) -> Callable[[Call], Call]:
@@ -117,18 +121,33 @@ class Worker:
             RefusedError
         """
         while True:
-            try:
-                async with session.post(
-                    f"{self._url}/v2/workers/{what}", json={"worker_id": self.id, **body}
-                ) as answer:
-                    if answer.status == 200:
-                        return await answer.json()
-                    if answer.status < 500 and answer.status != 429:
-                        raise RefusedError(f"{answer.status} {await answer.text()}")
-                    log.warning("the service answers %d, trying again", answer.status)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                log.warning("the service can't be reached, trying again: %s", error)
+            answer = await self._try(session, what, _ANSWER, **body)
+            if answer is not None:
+                return answer
             await asyncio.sleep(_PAUSE)
+
+    async def _try(
+        self, session: aiohttp.ClientSession, what: str, seconds: float, **body: Any
+    ) -> Any | None:
+        """One call; None: it has to be made again.
+
+        Raises:
+            RefusedError
+        """
+        try:
+            async with session.post(
+                f"{self._url}/v2/workers/{what}",
+                json={"worker_id": self.id, **body},
+                timeout=aiohttp.ClientTimeout(seconds),
+            ) as answer:
+                if answer.status == 200:
+                    return await answer.json()
+                if answer.status < 500 and answer.status != 429:
+                    raise RefusedError(f"{answer.status} {await answer.text()}")
+                log.warning("the service answers %d, trying again", answer.status)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning("the service can't be reached, trying again: %s", error or "no answer in time")
+        return None
 
     def _held(self) -> list[dict[str, Any]]:
         return [{"action_id": action_id, "attempt": attempt} for action_id, attempt in self._running]
@@ -141,27 +160,41 @@ class Worker:
             if free <= 0:
                 await self._place_free.wait()
                 continue
-            answer = await self._call(
-                session,
-                "poll",
-                pools=self._pools,
-                only_pools=self._only_pools,
-                actions=actions,
-                held=self._held(),
-                limit=free,
-                wait=_WAIT,
-            )
+            answer = await self._poll(session, actions, free)
             self._lease = answer["lease_seconds"]
             for job in answer["jobs"]:
                 attempt = (job["action_id"], job["attempt"])
                 self._running[attempt] = asyncio.create_task(self._life(session, attempt, job))
 
+    async def _poll(self, session: aiohttp.ClientSession, actions: Sequence[Any], free: int) -> Any:
+        """Ask for work until there is an answer. Each try has a number of its own, so that one which was
+        given up, and arrives after all, takes nothing away."""
+        while True:
+            self._polls += 1
+            wait = min(_WAIT, self._lease)
+            answer = await self._try(
+                session,
+                "poll",
+                wait + _ANSWER,
+                pools=self._pools,
+                only_pools=self._only_pools,
+                actions=actions,
+                held=self._held(),
+                limit=free,
+                wait=wait,
+                poll=self._polls,
+            )
+            if answer is not None:
+                return answer
+            await asyncio.sleep(_PAUSE)
+
     async def _beat(self, session: aiohttp.ClientSession) -> None:
         while True:
             await asyncio.sleep(self._lease / 4)
             with contextlib.suppress(RefusedError):
-                answer = await self._call(session, "heartbeat", held=self._held())
-                for each in answer["cancelled"]:
+                # A beat that isn't answered is given up when the next one is due.
+                answer = await self._try(session, "heartbeat", self._lease / 4, held=self._held())
+                for each in () if answer is None else answer["cancelled"]:
                     task = self._running.get((each["action_id"], each["attempt"]))
                     if task is not None:
                         log.info("action cancelled action_id=%s", each["action_id"])

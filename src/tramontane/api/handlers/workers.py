@@ -102,6 +102,7 @@ POLL: Final[dict[str, Converter]] = {
     "held": _held,
     "limit": positive,
     "wait": _seconds,
+    "poll": positive,
 }
 HEARTBEAT: Final[dict[str, Converter]] = {**_WORKER, "held": _held}
 COMPLETE: Final[dict[str, Converter]] = {
@@ -135,6 +136,7 @@ async def poll(api: Api, request: Request) -> Response:
             held=body.get("held", frozenset()),
             limit=min(body.get("limit") or 1, _MOST),
             wait=min(body.get("wait", 0.0), api.settings.max_wait_seconds),
+            number=body.get("poll"),
         ),
     )
     lease = api.services.workers.lease_seconds
