@@ -37,7 +37,7 @@ from tramontane.runtime.node import Node
 from tramontane.runtime.recovery import Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.wakeups import Wakeups
-from tramontane.runtime.watch import CatalogWatch
+from tramontane.runtime.watch import CatalogWatch, QueueWatch
 from tramontane.service.action_executions import ActionExecutionUseCases
 from tramontane.service.actions import Actions
 from tramontane.service.catalog import Catalog
@@ -56,6 +56,7 @@ from tramontane.service.ids import SortableIds
 from tramontane.service.lookups import StoredRecords
 from tramontane.service.maintenance import Maintenance
 from tramontane.service.members import Members
+from tramontane.service.queueing import JobQueue
 from tramontane.service.remote import ResultPosts
 from tramontane.service.services import Services
 from tramontane.service.signals import ChangeSignals
@@ -68,6 +69,7 @@ from tramontane.store.database import Database, open_database
 from tramontane.store.definitions import Definitions
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
+from tramontane.store.limits import LimitBook
 from tramontane.store.maintenance import MaintenanceStore
 from tramontane.store.nodes import Nodes, open_pulse
 from tramontane.store.reads.reader import DatabaseReader
@@ -213,6 +215,9 @@ def _wire(
     committer = Committer(store, node_id)
     credentials = Credentials(secrets_of(settings), identity.trusts)
     pools = (settings.executor_name,) if settings.executor_name else ()
+    book = LimitBook()
+    jobs = Jobs(database, book)
+    queue = JobQueue(book, lambda: round(clock.now().timestamp() * 1_000_000))
     executor = Executor(
         registry,
         runner,
@@ -231,6 +236,7 @@ def _wire(
         clock=clock,
         new_id=new_id,
         jobs=executor,
+        queue=queue,
         timers=timers,
         settings=CoreSettings(
             settings.field_size_limit_kb, settings.merge_strategy, settings.context_versioning
@@ -243,6 +249,7 @@ def _wire(
         catalog,
         records,
         executor,
+        queue,
         clock,
         credentials,
         field_size_limit_kb=settings.field_size_limit_kb,
@@ -255,7 +262,7 @@ def _wire(
         engine.now,
         lambda _: inbox_written(),
     )
-    work = NodeWork(engine, alone, Jobs(database), Work(database), Nodes(database), posts)
+    work = NodeWork(engine, alone, jobs, Work(database), Nodes(database), posts, queue)
     executor.connect(work)
     timers.connect(work)
     inbox = InboxPoll(work)
@@ -284,12 +291,14 @@ def _wire(
         timers.refresh()
 
     workers = WorkerUseCases(
-        Jobs(database),
+        jobs,
         Nodes(database),
         WorkerPolls(database),
         served,
         posts,
         definitions_changed,
+        book,
+        lambda: jobs_free(),
         lease_seconds=settings.lease_seconds,
         accepting=lambda: engine.is_accepting,
     )
@@ -297,6 +306,10 @@ def _wire(
     def jobs_heard() -> None:
         executor.look()
         workers.wake()
+
+    def jobs_free() -> None:
+        jobs_heard()
+        wakeups.tell("jobs")
 
     def jobs_written() -> None:
         workers.wake()
@@ -331,6 +344,7 @@ def _wire(
         timers=timers,
         inbox=inbox,
         watch=watch,
+        queue=QueueWatch(work),
         maintenance=MaintenanceWatch(maintenance),
         heartbeat=Heartbeat(
             work,

@@ -29,6 +29,7 @@ from tramontane.store.definitions import Definitions
 from tramontane.store.errors import DatabaseSetupError
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
+from tramontane.store.limits import LimitBook
 from tramontane.store.nodes import Nodes, open_pulse
 from tramontane.store.single_records import SingleRecords
 from tramontane.values import freeze
@@ -70,7 +71,8 @@ def _wire(
 ) -> ExecutorProcess:
     clock = DatabaseClock()
     new_id = SortableIds(clock)
-    jobs = Jobs(database)
+    book = LimitBook()
+    jobs = Jobs(database, book)
     executor = Executor(
         registry,
         ActionRunner(settings.executor_threads),
@@ -83,6 +85,8 @@ def _wire(
     wakeups = Wakeups(database.dialect.say, {"jobs": executor.look})
     database.dialect.listen(wakeups.hear)
 
+    executor.on_unclaimed(lambda: wakeups.tell("jobs"))
+
     def told(_: str) -> None:
         wakeups.tell("inbox")
 
@@ -93,7 +97,7 @@ def _wire(
         SingleRecords(database), OutsideWorkflow(clock), now, settings.field_size_limit_kb
     )
     posts = ResultPosts(Executions(database), alone, new_id, now, told)
-    work = ExecutorWork(new_id(), jobs, Nodes(database), posts, new_id, now, told)
+    work = ExecutorWork(new_id(), jobs, book, Nodes(database), posts, new_id, now, told)
     executor.connect(work)
     served = (*pools, "") if for_anybody else tuple(pools)
     return ExecutorProcess(

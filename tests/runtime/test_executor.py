@@ -10,16 +10,17 @@ from tests.service.harness import run
 
 from tramontane.actions.registry import Registry
 from tramontane.runtime.executor import Executor
+from tramontane.store.jobs import Claim
 
 
 class Queue:
     """Stands for the jobs in the database; each claim ends when it is let go."""
 
     def __init__(self) -> None:
-        self.claims: asyncio.Queue[asyncio.Future[list[Any]]] = asyncio.Queue()
+        self.claims: asyncio.Queue[asyncio.Future[Claim]] = asyncio.Queue()
 
-    async def claim(self, pools: Collection[str], limit: int) -> list[Any]:
-        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+    async def claim(self, pools: Collection[str], limit: int) -> Claim:
+        answer: asyncio.Future[Claim] = asyncio.get_running_loop().create_future()
         await self.claims.put(answer)
         return await answer
 
@@ -37,12 +38,12 @@ def test_a_job_that_is_written_during_a_claim_is_looked_for_at_once() -> None:
         first = await queue.claims.get()
         assert not executor.reserve(""), "the only slot may be filled by the claim"
         executor.wake()
-        first.set_result([])
+        first.set_result(Claim([]))
         second = await queue.claims.get()
         assert not executor.reserve(""), "newer jobs queue behind the ones to be claimed"
-        second.set_result([])
+        second.set_result(Claim([]))
         round_over = asyncio.ensure_future(executor.claiming.next_round())
-        (await queue.claims.get()).set_result([])
+        (await queue.claims.get()).set_result(Claim([]))
         await round_over
         assert executor.reserve("")
         executor.release(1)

@@ -102,7 +102,7 @@ def test_claims_that_were_not_begun_are_free_at_once(postgresql_url: str) -> Non
             await upload(one, FLOWS)
             execution = await start(one, "acting")
             # As if the answer to a claim had not been read yet.
-            assert len(await Jobs(two.database).claim(two.id, [""], 10)) == 1
+            assert len((await Jobs(two.database).claim(two.id, [""], 10)).jobs) == 1
             await two.hand_over()
             assert await Jobs(one.database).claims_of(two.id) == []
             async with a_node(postgresql_url) as three:

@@ -17,6 +17,7 @@ from tramontane.runtime.executor import Executor
 from tramontane.runtime.heartbeat import Heartbeat
 from tramontane.runtime.loop import Loop
 from tramontane.runtime.recovery import Reaper
+from tramontane.store.jobs import Claim
 from tramontane.values import EMPTY
 
 
@@ -171,9 +172,9 @@ class Claims:
 
     def __init__(self, held: Collection[tuple[str, int]]) -> None:
         job = SimpleNamespace(
-            action_id="a", attempt=1, action_name="no.such", context={}, timeout=None, dry_run=False
+            action_id="a", attempt=1, action_name="no.such", context={}, timeout=None, dry_run=False, lane=""
         )
-        self._waiting = [SimpleNamespace(job=job, action=SimpleNamespace(input={}))]
+        self._waiting: list[Any] = [SimpleNamespace(job=job, action=SimpleNamespace(input={}))]
         self._held = frozenset(held)
         self.reported: list[str] = []
         self.given_back: list[str] = []
@@ -181,9 +182,9 @@ class Claims:
         self.asked = 0
         self.away = 0  # so many questions aren't answered
 
-    async def claim(self, _: Collection[str], __: int) -> list[Any]:
+    async def claim(self, _: Collection[str], __: int) -> Claim:
         given, self._waiting = self._waiting, []
-        return given
+        return Claim(given)
 
     async def still_held(self, jobs: Collection[tuple[str, int]]) -> frozenset[tuple[str, int]]:
         self.asked += 1

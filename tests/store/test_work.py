@@ -154,7 +154,7 @@ async def with_jobs(database: Database, *fields: dict[str, Any]) -> None:
     execution = make.execution(seq=100)
     actions = [make.action(execution, f"a{number}", seq=number) for number in range(len(fields))]
     jobs = [
-        make.job(action, created_at=number, **given)
+        make.job(action, created_at=number, place=number, **given)
         for number, (action, given) in enumerate(zip(actions, fields, strict=True))
     ]
     turn = TurnWrite(execution, None, 0, actions=actions, jobs=jobs)
@@ -166,12 +166,13 @@ def test_jobs_are_claimed_once_oldest_first_and_by_pool(database_url: str) -> No
         jobs = Jobs(database)
         await with_jobs(database, {}, {"pool": "gpu"}, {}, {}, {"claimed_by": "x"})
         assert await jobs.waiting() == {"": 3, "gpu": 1}
-        first = await jobs.claim("n1", ["", "gpu"], 2)
-        assert [claimed.job.action_id for claimed in first] == ["a0", "a1"]
+        first = (await jobs.claim("n1", ["", "gpu"], 2)).jobs
+        assert {claimed.job.action_id for claimed in first} == {"a0", "a1"}, "the oldest of each pool"
         assert first[0].job.claimed_by == "n1"
-        assert first[0].action == make.action(make.execution(), "a0", seq=0)
-        assert [claimed.job.action_id for claimed in await jobs.claim("n2", [""], 10)] == ["a2", "a3"]
-        assert await jobs.claim("n2", ["", "gpu"], 10) == []
+        (zeroth,) = [each.action for each in first if each.action.id == "a0"]
+        assert zeroth == make.action(make.execution(), "a0", seq=0)
+        assert [claimed.job.action_id for claimed in (await jobs.claim("n2", [""], 10)).jobs] == ["a2", "a3"]
+        assert (await jobs.claim("n2", ["", "gpu"], 10)).jobs == []
         assert sorted(await jobs.claimants()) == ["n1", "n2", "x"]
 
     make.with_database(database_url, test)
@@ -183,9 +184,9 @@ def test_a_released_claim_can_be_claimed_again(database_url: str) -> None:
         await with_jobs(database, {}, {})
         await jobs.claim("n1", [""], 2)
         await jobs.release("n2", ["a0"])
-        assert await jobs.claim("n2", [""], 2) == []
+        assert (await jobs.claim("n2", [""], 2)).jobs == []
         await jobs.release("n1", ["a0"])
-        assert [claimed.job.action_id for claimed in await jobs.claim("n2", [""], 2)] == ["a0"]
+        assert [claimed.job.action_id for claimed in (await jobs.claim("n2", [""], 2)).jobs] == ["a0"]
 
     make.with_database(database_url, test)
 
@@ -248,7 +249,7 @@ def test_lost_stand_alone_actions_run_again_only_if_they_may(database_url: str) 
         lost = await jobs.lose_claims("dead", lambda _job: None, ids().__next__, now=7)
         assert [job.action_id for job in lost.repeated] == ["a1"]
         assert [job.action_id for job in lost.failed] == ["a2"]
-        (again,) = await jobs.claim("n1", [""], 10)
+        (again,) = (await jobs.claim("n1", [""], 10)).jobs
         assert (again.job.action_id, again.job.attempt, again.action.attempt) == ("a1", 1, 1)
         failed = await single.action("a2")
         assert failed is not None

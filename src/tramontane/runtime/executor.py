@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,7 +22,7 @@ from tramontane.results import Result
 from tramontane.runtime.loop import Loop
 from tramontane.service.credentials import Credentials, CredentialsError
 from tramontane.service.ports import ActionInfo
-from tramontane.service.work import ActionExecution, ClaimedJob, JobRow
+from tramontane.service.work import ActionExecution, Claim, JobRow
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class CodeRunner(Protocol):
 class JobSource(Protocol):
     """Where jobs come from and results go (:class:`tramontane.service.work.NodeWork` in a node)."""
 
-    async def claim(self, pools: Collection[str], limit: int) -> Sequence[ClaimedJob]: ...
+    async def claim(self, pools: Collection[str], limit: int) -> Claim: ...
     async def report(self, job: JobRow, result: Result) -> None: ...
     async def hand_over(self, job: JobRow) -> None: ...
     async def give_back(self, job: JobRow) -> None: ...
@@ -128,6 +128,7 @@ class Executor:
         self._running: dict[str, _Running] = {}
         self._backlog = True  # there may be unclaimed jobs: newer ones have to queue behind them
         self._news = False  # unclaimed jobs were written since the last claim began
+        self._held = False  # jobs wait for slots of limits, which the end of an action may set free
         self._tell_others: Callable[[], None] = _nobody
         self._is_sure: Callable[[], bool] = _always
         self._accepting = False
@@ -284,6 +285,8 @@ class Executor:
             if running is not None and running.task is asyncio.current_task():
                 del self._running[job.action_id]
             self._slot_free()
+            if job.lane or self._held:
+                self._tell_others()
 
     def _note_result(self, job: JobRow) -> None:
         running = self._running.get(job.action_id)
@@ -331,7 +334,7 @@ class Executor:
 
     def _slot_free(self) -> None:
         self._taken -= 1
-        if self._backlog:
+        if self._backlog or self._held:
             self.claiming.wake()
 
     async def _claim(self) -> float | None:
@@ -341,13 +344,14 @@ class Executor:
             self._claiming = wanted
             self._news = False
             try:
-                claimed = await self._work.claim(self._pools, wanted)
+                claim = await self._work.claim(self._pools, wanted)
             finally:
                 self._claiming = 0
-            self._taken += len(claimed)
-            for each in claimed:
+            self._taken += len(claim.jobs)
+            self._held = claim.is_held
+            for each in claim.jobs:
                 self.begin(each.job, each.action)
-            if len(claimed) < wanted and not self._news:
+            if len(claim.jobs) < wanted and not claim.may_be_more and not self._news:
                 self._backlog = False
                 break
         return None

@@ -28,7 +28,7 @@ from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.recovery import Reaper, TargetWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.wakeups import Wakeups
-from tramontane.runtime.watch import CatalogWatch
+from tramontane.runtime.watch import CatalogWatch, QueueWatch
 from tramontane.service.committer import Committer
 from tramontane.service.engine import Engine
 from tramontane.service.work import NodeWork
@@ -58,6 +58,7 @@ class Node:
     timers: TimerService
     inbox: InboxPoll
     watch: CatalogWatch
+    queue: QueueWatch
     maintenance: MaintenanceWatch
     heartbeat: Heartbeat
     reaper: Reaper
@@ -74,6 +75,7 @@ class Node:
         await self.heartbeat.start()
         await self.reaper.start()
         await self.watch.start()
+        await self.queue.start()
         await self.maintenance.start()
         self.executor.begin_if(self.heartbeat.is_sure)
         await self.executor.start()
@@ -133,6 +135,7 @@ class Node:
         await self.timers.stop()
         await self.reaper.stop()
         await self.maintenance.stop()
+        await self.queue.stop()
         await self.watch.stop()
         await self.executor.stop(self.grace_seconds)
         if self.claims is not None:

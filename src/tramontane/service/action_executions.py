@@ -28,6 +28,7 @@ from tramontane.service.engine import Engine
 from tramontane.service.executions import visible_to
 from tramontane.service.pools import pool_of
 from tramontane.service.ports import Jobs, RecordStore
+from tramontane.service.queueing import JobQueue
 from tramontane.service.services import RunOrder
 from tramontane.service.standalone import OutsideWorkflow, OwnScope, StandAloneResults, ended
 from tramontane.states import CANCELLED, ERROR, PAUSED, RUNNING, may_change
@@ -48,6 +49,7 @@ class ActionExecutionUseCases:
         catalog: Catalog,
         records: RecordStore,
         jobs: Jobs,
+        queue: JobQueue,
         clock: Clock,
         credentials: Credentials,
         *,
@@ -59,6 +61,7 @@ class ActionExecutionUseCases:
         self._records = records
         self._jobs = jobs
         self._credentials = credentials
+        self._queue = queue
         self._functions = OutsideWorkflow(clock)
         self._limit_kb = field_size_limit_kb
         self._results = StandAloneResults(records, self._functions, engine.now, field_size_limit_kb)
@@ -121,8 +124,6 @@ class ActionExecutionUseCases:
 
     async def _schedule(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> ActionExecution:
         record = self._record(caller, order, resolved)
-        pool = pool_of(resolved.info.name, order.target)
-        is_ours = self._jobs.reserve(pool)
         execution = FrozenDict(
             {
                 "action_execution_id": record.id,
@@ -136,7 +137,7 @@ class ActionExecutionUseCases:
             root_id=None,
             project_id=caller.project_id,
             action_name=resolved.info.name,
-            pool=pool,
+            pool=pool_of(resolved.info.name, order.target),
             attempt=0,
             safe_rerun=False,
             timeout=order.timeout,
@@ -144,9 +145,11 @@ class ActionExecutionUseCases:
             context=FrozenDict(
                 {"execution": execution, "security": self._credentials.sealed(caller.security)}
             ),
-            claimed_by=self._engine.node_id if is_ours else None,
+            claimed_by=None,
             created_at=record.created_at,
         )
+        job = self._queue.enter(job, record, 0, self._engine.node_id, self._jobs)
+        is_ours = job.claimed_by is not None
         try:
             await self._records.add_action(record, job)
         except BaseException:

@@ -26,6 +26,7 @@ from tramontane.core.events import AnyEvent, Continued, Started, to_data
 from tramontane.core.state import ActionExecution, Execution, Micros, PastRun, SubWorkflow, Task, Timer
 from tramontane.service.pools import pool_of
 from tramontane.service.ports import Jobs
+from tramontane.service.queueing import JobQueue, priority_of
 from tramontane.store.records import InboxRow, JobRow, TurnWrite
 from tramontane.values import FrozenDict
 
@@ -138,7 +139,9 @@ class Changes:
         self._inbox.append(row)
         self._deliveries.append(Delivery(target, event, row.id, is_new))
 
-    def write(self, node_id: str, jobs: Jobs, bundle: str | None = None) -> tuple[TurnWrite, Effects]:
+    def write(
+        self, node_id: str, jobs: Jobs, queue: JobQueue, bundle: str | None = None
+    ) -> tuple[TurnWrite, Effects]:
         """Give what is to be written, and its effects; slots are reserved for the jobs run here."""
         execution = self._execution
         assert execution is not None, "a turn without any decision has nothing to write"
@@ -148,7 +151,16 @@ class Changes:
             timers=list(self._timers.values()),
             dropped_timers=list(self._dropped_timers),
         )
-        rows = [self._job_row(command, execution, node_id, jobs, effects) for command in self._jobs.values()]
+        priority = priority_of(execution)
+        rows = []
+        for command in self._jobs.values():
+            action = self._actions.get(command.action.id, command.action)
+            row = queue.enter(self._job(command, action, execution), action, priority, node_id, jobs)
+            if row.claimed_by is None:
+                effects.has_unclaimed = True
+            else:
+                effects.claimed.append((row, action))
+            rows.append(row)
         turn = TurnWrite(
             execution=execution,
             before=self._before,
@@ -168,30 +180,20 @@ class Changes:
         )
         return turn, effects
 
-    def _job_row(
-        self, command: RunAction, execution: Execution, node_id: str, jobs: Jobs, effects: Effects
-    ) -> JobRow:
-        action = self._actions.get(command.action.id, command.action)
+    def _job(self, command: RunAction, action: ActionExecution, execution: Execution) -> JobRow:
         name = real_name(action.name, action.adhoc)
-        pool = pool_of(name, action.target)
-        is_ours = jobs.reserve(pool)
-        row = JobRow(
+        return JobRow(
             action_id=action.id,
             execution_id=execution.id,
             root_id=execution.root_id,
             project_id=action.project_id,
             action_name=name,
-            pool=pool,
+            pool=pool_of(name, action.target),
             attempt=action.attempt,
             safe_rerun=action.safe_rerun,
             timeout=action.timeout,
             dry_run=command.dry_run,
             context=FrozenDict({"execution": command.context, "security": execution.security}),
-            claimed_by=node_id if is_ours else None,
+            claimed_by=None,
             created_at=self._now,
         )
-        if is_ours:
-            effects.claimed.append((row, action))
-        else:
-            effects.has_unclaimed = True
-        return row

@@ -42,6 +42,7 @@ from tramontane.service.changes import Delivery
 from tramontane.service.committer import Committer, Lost, Refused, Unwritten, Won
 from tramontane.service.deciding import Decider, DecidingLimits, Ids
 from tramontane.service.ports import ExecutionStore, Jobs, Timers, Witness
+from tramontane.service.queueing import JobQueue
 from tramontane.service.turn import (
     EventFailedError,
     InternalError,
@@ -97,6 +98,7 @@ class Engine:
         clock: Clock,
         new_id: Callable[[], str],
         jobs: Jobs,
+        queue: JobQueue,
         timers: Timers,
         settings: CoreSettings,
         limits: EngineLimits,
@@ -119,6 +121,7 @@ class Engine:
             committer=committer,
             decider=self._decider,
             jobs=jobs,
+            queue=queue,
             timers=timers,
             new_id=new_id,
             exclusive=exclusive,

@@ -18,7 +18,8 @@ from tramontane.results import Result
 from tramontane.service.claims import lose_claims, release_others
 from tramontane.service.ports import ExecutionStore
 from tramontane.service.standalone import StandAloneResults
-from tramontane.store.jobs import ClaimedJob, Jobs
+from tramontane.store.jobs import Claim, Jobs
+from tramontane.store.limits import LimitBook
 from tramontane.store.nodes import Nodes
 from tramontane.store.records import InboxRow, JobRow
 from tramontane.values import FrozenDict
@@ -121,6 +122,7 @@ class ExecutorWork:
         self,
         process_id: str,
         jobs: Jobs,
+        book: LimitBook,
         nodes: Nodes,
         posts: ResultPosts,
         new_id: Callable[[], str],
@@ -129,19 +131,22 @@ class ExecutorWork:
     ) -> None:
         self.process_id = process_id
         self._jobs = jobs
+        self._book = book
         self._nodes = nodes
         self._posts = posts
         self._new_id = new_id
         self._now = now
         self._told = told
 
-    async def claim(self, pools: Collection[str], limit: int) -> Sequence[ClaimedJob]:
-        """Claim unclaimed jobs of these pools, oldest first."""
+    async def claim(self, pools: Collection[str], limit: int) -> Claim:
+        """Claim unclaimed jobs of these pools, in fair order."""
         return await self._jobs.claim(self.process_id, pools, limit)
 
     async def report(self, job: JobRow, result: Result) -> None:
-        """Bring the result of a job; returns when it is durable."""
+        """Bring the result of a job; returns when it is durable, and a slot of its limit is free again."""
         await self._posts.report(job, result)
+        if job.lane or self._book.caps(job.pool):
+            await _until_taken(lambda: self._jobs.finish(self.process_id, [job.action_id]))
 
     async def hand_over(self, job: JobRow) -> None:
         """An asynchronous action was begun: its result comes from outside, the job is over."""

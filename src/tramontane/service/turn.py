@@ -24,6 +24,7 @@ from tramontane.service.changes import Changes, Delivery, Effects
 from tramontane.service.committer import Committer, Refused, Unwritten, Verdict, Won
 from tramontane.service.deciding import Decider, Ids
 from tramontane.service.ports import ExecutionStore, Jobs, Timers, Witness
+from tramontane.service.queueing import JobQueue
 from tramontane.store.records import TurnWrite
 from tramontane.values import EMPTY
 
@@ -95,6 +96,7 @@ class Turns:
         committer: Committer,
         decider: Decider,
         jobs: Jobs,
+        queue: JobQueue,
         timers: Timers,
         new_id: Callable[[], str],
         exclusive: bool,
@@ -106,6 +108,7 @@ class Turns:
         self._committer = committer
         self._decider = decider
         self._jobs = jobs
+        self._queue = queue
         self._timers = timers
         self._new_id = new_id
         self._exclusive = exclusive
@@ -216,7 +219,7 @@ class Turns:
             UnavailableError: the node is shutting down.
         """
         bundle = self._new_id() if len(turns) > 1 else None
-        written = [turn.changes.write(self._node_id, self._jobs, bundle) for turn in turns]
+        written = [turn.changes.write(self._node_id, self._jobs, self._queue, bundle) for turn in turns]
         verdict = await self._write(written)
         if isinstance(verdict, Won):
             for turn, (write, effects) in zip(turns, written, strict=True):
@@ -236,7 +239,7 @@ class Turns:
         decision = await self._decider.create(request, known, ids)
         changes = Changes(None, 0, self._decider.now(), ids)
         changes.add(decision)
-        write, effects = changes.write(self._node_id, self._jobs)
+        write, effects = changes.write(self._node_id, self._jobs, self._queue)
         verdict = await self._write([(write, effects)])
         if isinstance(verdict, Won):
             self.statistics.started += 1

@@ -16,8 +16,9 @@ from tramontane.service.action_executions import ActionExecutionUseCases
 from tramontane.service.claims import lose_claims, release_others
 from tramontane.service.engine import Engine
 from tramontane.service.pools import pool_of
+from tramontane.service.queueing import JobQueue
 from tramontane.service.remote import ResultPosts
-from tramontane.store.jobs import ClaimedJob, Jobs
+from tramontane.store.jobs import Claim, ClaimedJob, Jobs
 from tramontane.store.nodes import LEAVING, LEFT, NodeRow, Nodes
 from tramontane.store.records import JobRow
 from tramontane.store.work import Work
@@ -42,6 +43,7 @@ class NodeWork:
         queues: Work,
         nodes: Nodes,
         posts: ResultPosts,
+        queue: JobQueue,
     ) -> None:
         """``posts`` take results once the executions are other nodes' (:meth:`pass_results_on`)."""
         self._posts = posts
@@ -51,6 +53,7 @@ class NodeWork:
         self._jobs = jobs
         self._queues = queues
         self._nodes = nodes
+        self._queue = queue
 
     @property
     def node_id(self) -> str:
@@ -61,9 +64,15 @@ class NodeWork:
 
     # -- jobs -----------------------------------------------------------------------------
 
-    async def claim(self, pools: Collection[str], limit: int) -> Sequence[ClaimedJob]:
-        """Claim unclaimed jobs of these pools for this node, oldest first."""
-        return await self._jobs.claim(self.node_id, pools, limit)
+    async def claim(self, pools: Collection[str], limit: int) -> Claim:
+        """Claim unclaimed jobs of these pools for this node, in fair order."""
+        claim = await self._jobs.claim(self.node_id, pools, limit)
+        self._queue.serve(each.job for each in claim.jobs)
+        return claim
+
+    async def look_at_queue(self) -> None:
+        """See how far the queues are that this node has put jobs into."""
+        await self._queue.look(self._jobs)
 
     async def report(self, job: JobRow, result: Result) -> None:
         """Bring the result of a job; returns when it is durable, or when nobody wants it any more."""
@@ -244,4 +253,14 @@ class NodeWork:
         return taken
 
 
-__all__ = ["LEFT", "ActionExecution", "ClaimedJob", "JobRow", "Micros", "NodeRow", "NodeWork", "Timer"]
+__all__ = [
+    "LEFT",
+    "ActionExecution",
+    "Claim",
+    "ClaimedJob",
+    "JobRow",
+    "Micros",
+    "NodeRow",
+    "NodeWork",
+    "Timer",
+]

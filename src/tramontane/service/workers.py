@@ -22,6 +22,7 @@ from tramontane.service.caller import Caller
 from tramontane.service.pools import WORKERS, pool_of
 from tramontane.service.remote import ResultPosts
 from tramontane.store.jobs import ClaimedJob, Jobs
+from tramontane.store.limits import LimitBook
 from tramontane.store.nodes import Nodes
 from tramontane.store.served import Served
 from tramontane.store.worker_polls import WorkerPolls
@@ -115,12 +116,15 @@ class WorkerUseCases:
         served: Served,
         posts: ResultPosts,
         changed: Callable[[], None],
+        book: LimitBook,
+        slot_free: Callable[[], None],
         *,
         lease_seconds: float,
         accepting: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``changed`` is called when the actions that workers bring are others than before."""
+        """``changed`` is called when the actions that workers bring are others than before, ``slot_free``
+        when one has ended that held a slot of a limit."""
         self.lease_seconds = lease_seconds
         self._jobs = jobs
         self._nodes = nodes
@@ -128,6 +132,8 @@ class WorkerUseCases:
         self._served = served
         self._posts = posts
         self._changed = changed
+        self._book = book
+        self._slot_free = slot_free
         self._accepting = accepting
         self._monotonic = monotonic
         self._news: set[asyncio.Event] = set()
@@ -156,9 +162,10 @@ class WorkerUseCases:
         try:
             while True:
                 event.clear()
-                found = await self._jobs.claim(
+                claim = await self._jobs.claim(
                     process_id, pools, poll.limit, names=names, project_id=project_id
                 )
+                found = claim.jobs
                 now = self._monotonic()
                 if found or now >= until or not self._accepting():
                     return found
@@ -195,6 +202,8 @@ class WorkerUseCases:
         await self._posts.report(job, result)
         # The job is over before its execution knows: the worker's next poll must not free it.
         await self._jobs.finish(process_id, [action_id])
+        if job.lane or self._book.caps(job.pool):
+            self._slot_free()
         return True
 
 

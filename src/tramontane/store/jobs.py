@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tramontane.core.state import ActionExecution, Micros
 from tramontane.states import ERROR
 from tramontane.store import codec, schema, statements
+from tramontane.store.claiming import Claiming, Wanted
 from tramontane.store.database import Database
+from tramontane.store.limits import LimitBook
 from tramontane.store.queries import chunks, columns, records
 from tramontane.store.records import InboxRow, JobRow
 from tramontane.values import FrozenDict
@@ -28,6 +30,16 @@ class ClaimedJob:
 
     job: JobRow
     action: ActionExecution
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a process got. ``may_be_more``: others may wait that could be claimed at once; ``is_held``: some
+    wait for a slot of a limit, so that the end of any action may let them go."""
+
+    jobs: list[ClaimedJob]
+    may_be_more: bool = False
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +58,10 @@ class LostClaims:
 class Jobs:
     """The queue of actions to run."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, book: LimitBook | None = None) -> None:
+        """``book``: what this process knows of the limits, if others want to know it too."""
         self._database = database
+        self._claiming = Claiming(book or LimitBook(), database.dialect.now_sql)
 
     async def claim(
         self,
@@ -57,41 +71,56 @@ class Jobs:
         *,
         names: Collection[str] | None = None,
         project_id: str | None = None,
-    ) -> list[ClaimedJob]:
-        """Claim up to ``limit`` jobs of these pools (``""``: jobs for anybody), oldest first.
+    ) -> Claim:
+        """Claim up to ``limit`` jobs of these pools (``""``: jobs for anybody), in fair order.
 
         ``names``: of these actions alone; ``project_id``: of this project alone.
         """
-        jobs, actions = schema.jobs, schema.action_executions
+        wanted = Wanted(
+            process_id, tuple(sorted(pools)), limit, None if names is None else tuple(names), project_id
+        )
         async with self._database.write() as connection:
-            rows = await connection.execute(
-                sa.select(*columns(jobs, codec.read_job))
-                .where(
-                    jobs.c.claimed_by.is_(None),
-                    jobs.c.pool.in_(pools),
-                    sa.true() if names is None else jobs.c.action_name.in_(names),
-                    sa.true() if project_id is None else jobs.c.project_id == project_id,
-                )
-                .order_by(jobs.c.created_at)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
+            taken = await self._claiming.claim(connection, wanted)
+        jobs = [ClaimedJob(_claimed_by(job, process_id), taken.actions[job.action_id]) for job in taken.jobs]
+        return Claim(jobs, taken.may_be_more, taken.is_held)
+
+    async def in_service(self) -> list[tuple[str, str, str, int, int]]:
+        """Of what is claimed, the last places: (pool, lane, action name, urgency, place)."""
+        jobs = schema.jobs
+        group = (jobs.c.pool, jobs.c.lane, jobs.c.action_name, jobs.c.urgency)
+        statement = (
+            sa.select(*group, sa.func.max(jobs.c.place))
+            .where(jobs.c.claimed_by.is_not(None))
+            .group_by(*group)
+        )
+        async with self._database.read() as connection:
+            return [(row[0], row[1], row[2], row[3], row[4]) for row in await connection.execute(statement)]
+
+    async def has_waiting(self, pool: str, lane: str, urgency: int) -> bool:
+        """Tell whether a queue holds unclaimed jobs of this urgency."""
+        jobs = schema.jobs
+        statement = (
+            sa.select(sa.literal(1))
+            .where(
+                jobs.c.claimed_by.is_(None),
+                jobs.c.pool == pool,
+                jobs.c.lane == lane,
+                jobs.c.urgency == urgency,
             )
-            claimed = records(codec.read_job, rows)
-            found: dict[str, ActionExecution] = {}
-            for part in chunks([job.action_id for job in claimed]):
-                await connection.execute(
-                    sa.update(jobs).where(jobs.c.action_id.in_(part)).values(claimed_by=process_id)
-                )
-                rows = await connection.execute(
-                    sa.select(*columns(actions, codec.read_action)).where(actions.c.id.in_(part))
-                )
-                found.update((action.id, action) for action in records(codec.read_action, rows))
-            await _delete(connection, [job for job in claimed if job.action_id not in found])
-        return [
-            ClaimedJob(_claimed_by(job, process_id), found[job.action_id])
-            for job in claimed
-            if job.action_id in found
-        ]
+            .limit(1)
+        )
+        async with self._database.read() as connection:
+            return await connection.scalar(statement) is not None
+
+    async def change_urgency(self, root_id: str, urgency: int) -> None:
+        """Let the unclaimed jobs of a whole tree go before others, or behind them."""
+        jobs = schema.jobs
+        async with self._database.write() as connection:
+            await connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.root_id == root_id, jobs.c.claimed_by.is_(None))
+                .values(urgency=urgency)
+            )
 
     async def release(self, process_id: str, action_ids: Sequence[str]) -> None:
         """Give back claims on jobs that were not begun."""

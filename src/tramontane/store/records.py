@@ -30,7 +30,11 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """An action to run: one row per action execution, claimed by one node or executor at a time."""
+    """An action to run: one row per action execution, claimed by one node or executor at a time.
+
+    ``lane`` names the limit that it waits for (``""``: none); of the jobs in one lane of a pool those with
+    the lowest ``urgency`` are run first, and of these the one with the lowest ``place``.
+    """
 
     action_id: str
     execution_id: str | None
@@ -45,6 +49,9 @@ class JobRow:
     context: Any
     claimed_by: str | None  # node id
     created_at: Micros
+    lane: str = ""
+    urgency: int = 0
+    place: int = 0
 
 
 @dataclass(slots=True)

@@ -288,8 +288,14 @@ jobs = sa.Table(
     json_column("context"),
     _column("claimed_by", identifier(), nullable=True),
     _column("created_at", micros()),
+    # The queue: jobs of a limited action wait in a lane of their own; the more urgent come first, and
+    # of equally urgent ones those with the lower place (service/fairness.py).
+    sa.Column("lane", name(NAME), nullable=False, server_default=""),
+    sa.Column("urgency", sa.SmallInteger(), nullable=False, server_default="0"),
+    sa.Column("place", sa.BigInteger(), nullable=False, server_default="0"),
     format_column(),
-    sa.Index(None, "pool", "created_at", **_where("claimed_by IS NULL")),
+    sa.Index(None, "pool", "lane", "urgency", "place", **_where("claimed_by IS NULL")),
+    sa.Index(None, "pool", "lane", "created_at", **_where("claimed_by IS NULL")),
     sa.Index(None, "claimed_by", **_where("claimed_by IS NOT NULL")),
     sa.Index(None, "execution_id"),
     sqlite_with_rowid=False,
@@ -513,6 +519,17 @@ service_state = sa.Table(
     _column("updated_at", micros()),
 )
 """Settings that all nodes share and people change while the service runs (maintenance)."""
+
+limits = sa.Table(
+    "limits",
+    metadata,
+    sa.Column("kind", name(10), primary_key=True),  # pool | action
+    sa.Column("name", name(NAME), primary_key=True),
+    _column("slots", sa.Integer(), nullable=True),  # null: lifted; jobs may still wait in its lane
+    _column("turns", sa.BigInteger()),  # each claim under the limit moves it, so that claims don't overlap
+    _column("updated_at", micros()),
+)
+"""How many jobs of a pool, or of an action, may be claimed at the same time."""
 
 tokens = sa.Table(
     "tokens",
