@@ -206,12 +206,12 @@ class MariaDB:
             try:
                 lost = await self._write(connection, batch, taken)
             except (TakenError, RefusedError):
-                await _execute(connection, "ROLLBACK")
+                await _roll_back(connection)
                 raise
             except (*_DATABASE_ERRORS, UnicodeError) as error:
                 translated = self._translate(error)
                 if not isinstance(translated, DatabaseUnavailableError):
-                    await _execute(connection, "ROLLBACK")
+                    await _roll_back(connection)
                 raise translated from error
             await self._commit(connection, batch.token)
             return lost
@@ -344,6 +344,14 @@ def _is_infrastructure(error: BaseException) -> bool:
     if isinstance(error, errors.MySQLError):
         return _code(error) in _INFRASTRUCTURE or isinstance(error, errors.InterfaceError)
     return isinstance(error, (OSError, TimeoutError, EOFError))
+
+
+async def _roll_back(connection: Any) -> None:
+    """Take a transaction back; a connection that breaks over it has done so, too, and isn't used again."""
+    try:
+        await _execute(connection, "ROLLBACK")
+    except _DATABASE_ERRORS:
+        connection.close()
 
 
 async def _execute(connection: Any, sql: str) -> None:

@@ -188,15 +188,15 @@ class PostgreSQL:
             try:
                 lost = await self._write(connection, batch, taken)
             except TakenError:
-                await connection.execute("ROLLBACK")
+                await _roll_back(connection)
                 raise
             except _DATABASE_ERRORS as error:
                 translated = self._translate(error)
                 if not isinstance(translated, DatabaseUnavailableError):
-                    await connection.execute("ROLLBACK")
+                    await _roll_back(connection)
                 raise translated from error
             except RefusedError:
-                await connection.execute("ROLLBACK")
+                await _roll_back(connection)
                 raise
             await self._commit(connection, batch.token)
             return lost
@@ -356,6 +356,14 @@ class PostgreSQL:
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                     connection.terminate()
             connections.clear()
+
+
+async def _roll_back(connection: Any) -> None:
+    """Take a transaction back; a connection that breaks over it has done so, too, and isn't used again."""
+    try:
+        await connection.execute("ROLLBACK")
+    except _DATABASE_ERRORS:
+        connection.terminate()
 
 
 _DATABASE_ERRORS = (
