@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import sqlalchemy as sa
 
 from tramontane.cli import loop
 from tramontane.cli.settings import read_settings, setting_options
 from tramontane.errors import TramontaneError
 from tramontane.store.migrations import upgrade
+from tramontane.store.servers import parse
 
 
 @click.group("db")
@@ -36,4 +36,4 @@ def upgrade_database(config_file: Path | None, **given: Any) -> None:
 
 def shown_url(url: str) -> str:
     """Write a database URL without its password."""
-    return sa.make_url(url).render_as_string(hide_password=True)
+    return parse(url).shown()

@@ -20,6 +20,7 @@ from tramontane.service.definitions import (
     the_only,
 )
 from tramontane.service.documents import CheckedAction
+from tramontane.store.again import again_when_busy
 from tramontane.store.definition_records import ActionRow
 from tramontane.store.definitions import DefinitionChange
 from tramontane.store.tenancy import PUBLIC
@@ -30,6 +31,7 @@ class Actions:
         self._around = around
         self._registry = registry
 
+    @again_when_busy
     async def create(self, caller: Caller, text: str, options: UploadOptions) -> Uploaded[ActionRow]:
         """Store the actions of a document.
 
@@ -51,6 +53,7 @@ class Actions:
         around.changed()
         return Uploaded(rows, (*checked.warnings, *warnings))
 
+    @again_when_busy
     async def update(self, caller: Caller, text: str, options: UploadOptions) -> Uploaded[ActionRow]:
         """Replace actions, found by the names in the document; all of them or none."""
         around = self._around
@@ -67,6 +70,7 @@ class Actions:
         around.changed()
         return Uploaded(tuple(rows), (*checked.warnings, *warnings))
 
+    @again_when_busy
     async def replace(
         self, caller: Caller, identifier: str, text: str, options: UploadOptions
     ) -> Uploaded[ActionRow]:
@@ -99,6 +103,7 @@ class Actions:
         require_writable(caller, row, "action")
         return changed_action(row, document, options.scope, now)
 
+    @again_when_busy
     async def delete(self, caller: Caller, identifier: str, namespace: str) -> None:
         """Delete an ad-hoc action, found by id or by its name in exactly this namespace."""
         async with self._around.definitions.change() as change:

@@ -14,6 +14,7 @@ from tramontane.service.caller import Caller
 from tramontane.service.catalog import Recent
 from tramontane.service.definitions import Surroundings, Uploaded, missing, put_specs, require_writable
 from tramontane.service.uploaded_code import CodeAction, action_of, problems_of, stored_code
+from tramontane.store.again import again_when_busy
 from tramontane.store.definition_records import CodeSourceRow, DynamicActionRow, DynamicEntry
 from tramontane.store.definitions import DefinitionChange
 from tramontane.store.tenancy import PRIVATE
@@ -25,6 +26,7 @@ class CodeSources:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
+    @again_when_busy
     async def create(
         self, caller: Caller, name: str, content: str, namespace: str, scope: str
     ) -> Uploaded[CodeSourceRow]:
@@ -50,6 +52,7 @@ class CodeSources:
         self._around.changed()
         return Uploaded((row,), tuple(warnings))
 
+    @again_when_busy
     async def update(
         self, caller: Caller, identifier: str, content: str, namespace: str, scope: str
     ) -> Uploaded[CodeSourceRow]:
@@ -79,6 +82,7 @@ class CodeSources:
         """Keep this version for as long as something may run it."""
         await put_specs(change, [stored_code(row.name, row.content)], self._around.now())
 
+    @again_when_busy
     async def delete(self, caller: Caller, identifier: str, namespace: str) -> None:
         """Delete a module with its dynamic actions.
 
@@ -119,6 +123,7 @@ class DynamicActions:
         self._around = around
         self._described: Recent[CodeAction] = Recent(_DESCRIBED)
 
+    @again_when_busy
     async def create(self, caller: Caller, order: DynamicOrder) -> DynamicActionRow:
         """Store an action; whether its class exists shows when it is run.
 
@@ -150,6 +155,7 @@ class DynamicActions:
         self._around.changed()
         return row
 
+    @again_when_busy
     async def update(self, caller: Caller, identifier: str, order: DynamicOrder) -> DynamicActionRow:
         """Change class, code source or scope of an action, found by id or name.
 
@@ -172,6 +178,7 @@ class DynamicActions:
         self._around.changed()
         return row
 
+    @again_when_busy
     async def delete(self, caller: Caller, identifier: str, namespace: str) -> None:
         """Delete an action; its code source stays.
 

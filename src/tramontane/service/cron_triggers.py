@@ -15,6 +15,7 @@ from tramontane.service.catalog import Catalog
 from tramontane.service.definitions import Surroundings, missing, require_writable
 from tramontane.service.schedule import Schedule, plan
 from tramontane.service.trusts import Trusts
+from tramontane.store.again import again_when_busy
 from tramontane.store.definition_records import CronTriggerRow, WorkflowRow
 from tramontane.store.tenancy import PRIVATE
 from tramontane.values import EMPTY, FrozenDict
@@ -40,6 +41,7 @@ class CronTriggers:
         self._catalog = catalog
         self._trusts = trusts
 
+    @again_when_busy
     async def create(self, caller: Caller, order: CronOrder) -> CronTriggerRow:
         """Store a new trigger.
 
@@ -83,6 +85,7 @@ class CronTriggers:
         self._around.changed()
         return row
 
+    @again_when_busy
     async def delete(self, caller: Caller, identifier: str) -> None:
         """Delete a trigger, found by id or name; what it has started goes on.
 

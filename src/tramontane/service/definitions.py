@@ -16,6 +16,7 @@ from tramontane.lang import CheckOptions
 from tramontane.service.caller import Caller
 from tramontane.service.checking import Checker
 from tramontane.service.documents import CheckedWorkflow, Spec
+from tramontane.store.again import again_when_busy
 from tramontane.store.definition_records import (
     ActionRow,
     CodeSourceRow,
@@ -61,6 +62,7 @@ class Workflows:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
+    @again_when_busy
     async def create(self, caller: Caller, text: str, options: UploadOptions) -> Uploaded[WorkflowRow]:
         """Store the workflows of a document.
 
@@ -81,6 +83,7 @@ class Workflows:
         around.changed()
         return Uploaded(rows, checked.warnings)
 
+    @again_when_busy
     async def update(self, caller: Caller, text: str, options: UploadOptions) -> Uploaded[WorkflowRow]:
         """Replace workflows, found by the names in the document.
 
@@ -100,6 +103,7 @@ class Workflows:
         around.changed()
         return Uploaded(tuple(rows), checked.warnings)
 
+    @again_when_busy
     async def replace(
         self, caller: Caller, identifier: str, text: str, options: UploadOptions
     ) -> Uploaded[WorkflowRow]:
@@ -136,6 +140,7 @@ class Workflows:
             await _require_no_foreign_triggers(change, row)
         return changed_workflow(row, document, options.scope, now)
 
+    @again_when_busy
     async def delete(self, caller: Caller, identifier: str, namespace: str) -> None:
         """Delete a workflow with its shares; executions of it stay.
 

@@ -9,6 +9,7 @@ from typing import Any
 from tramontane.errors import BadRequestError
 from tramontane.service.caller import Caller
 from tramontane.service.definitions import Surroundings, missing, require_writable
+from tramontane.store.again import again_when_busy
 from tramontane.store.definition_records import EnvironmentRow
 from tramontane.store.tenancy import PRIVATE
 from tramontane.values import FrozenDict
@@ -37,6 +38,7 @@ class Environments:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
+    @again_when_busy
     async def create(self, caller: Caller, name: str | None, content: EnvironmentContent) -> EnvironmentRow:
         """Store a new environment.
 
@@ -57,6 +59,7 @@ class Environments:
         self._around.changed()
         return row
 
+    @again_when_busy
     async def update(self, caller: Caller, name: str | None, content: EnvironmentContent) -> EnvironmentRow:
         """Replace the given attributes of an environment; variables are replaced as a whole."""
         name = _required(name)
@@ -76,6 +79,7 @@ class Environments:
         self._around.changed()
         return row
 
+    @again_when_busy
     async def delete(self, caller: Caller, name: str) -> None:
         async with self._around.definitions.change() as change:
             row = await change.find_environment(name, caller)

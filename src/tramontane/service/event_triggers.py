@@ -11,6 +11,7 @@ from tramontane.service.caller import Caller
 from tramontane.service.catalog import Catalog
 from tramontane.service.definitions import Surroundings, missing, require_writable
 from tramontane.service.trusts import Trusts
+from tramontane.store.again import again_when_busy
 from tramontane.store.definition_records import EventTriggerRow, WorkflowRow
 from tramontane.store.definitions import DefinitionChange
 from tramontane.store.tenancy import PRIVATE
@@ -48,6 +49,7 @@ class EventTriggers:
         self._catalog = catalog
         self._trusts = trusts
 
+    @again_when_busy
     async def create(self, caller: Caller, order: EventOrder) -> EventTriggerRow:
         """Store a new trigger.
 
@@ -81,6 +83,7 @@ class EventTriggers:
         self._around.changed()
         return row
 
+    @again_when_busy
     async def update(self, caller: Caller, trigger_id: str, wanted: EventChange) -> EventTriggerRow:
         """Change a trigger; the input is checked against the workflow that it has then.
 
@@ -109,6 +112,7 @@ class EventTriggers:
         self._around.changed()
         return changed
 
+    @again_when_busy
     async def delete(self, caller: Caller, trigger_id: str) -> None:
         """Delete a trigger.
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from tramontane.errors import BadRequestError, NotAllowedError, NotFoundError
 from tramontane.service.caller import Caller
 from tramontane.service.definitions import Surroundings, missing
+from tramontane.store.again import again_when_busy
 from tramontane.store.definition_records import MemberRow, WorkflowRow
 from tramontane.store.tenancy import PRIVATE
 
@@ -36,6 +37,7 @@ class Members:
                 return row
         raise _not_shared(workflow_id, member_id)
 
+    @again_when_busy
     async def share(self, caller: Caller, workflow_id: str, member_id: str) -> MemberRow:
         """Offer a private workflow to another project.
 
@@ -69,6 +71,7 @@ class Members:
             await change.insert(row)
         return row
 
+    @again_when_busy
     async def answer(self, caller: Caller, workflow_id: str, member_id: str, status: str) -> MemberRow:
         """Accept or reject a share, or leave it open again; only the project that got it may.
 
@@ -84,6 +87,7 @@ class Members:
         self._around.changed()
         return row
 
+    @again_when_busy
     async def withdraw(self, caller: Caller, workflow_id: str, member_id: str) -> None:
         """Share a workflow no longer; only the project that owns it may.
 

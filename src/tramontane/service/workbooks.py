@@ -21,6 +21,7 @@ from tramontane.service.definitions import (
     require_writable,
 )
 from tramontane.service.documents import Checked, CheckedAction, CheckedWorkbook, CheckedWorkflow
+from tramontane.store.again import again_when_busy
 from tramontane.store.definition_records import ActionRow, WorkbookRow, WorkflowRow
 from tramontane.store.definitions import DefinitionChange
 
@@ -29,6 +30,7 @@ class Workbooks:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
 
+    @again_when_busy
     async def create(self, caller: Caller, text: str, options: UploadOptions) -> Uploaded[WorkbookRow]:
         """Store a workbook; its members are created, or updated where they exist.
 
@@ -59,6 +61,7 @@ class Workbooks:
         around.changed()
         return Uploaded((row,), (*checked.warnings, *warnings))
 
+    @again_when_busy
     async def update(self, caller: Caller, text: str, options: UploadOptions) -> Uploaded[WorkbookRow]:
         """Replace the workbook that the document names. Members that left the document stay stored.
 
@@ -105,6 +108,7 @@ class Workbooks:
             if f"{old.name}.{name}" not in new
         ]
 
+    @again_when_busy
     async def delete(self, caller: Caller, name: str, namespace: str) -> None:
         """Delete a workbook; its members stay."""
         async with self._around.definitions.change() as change:

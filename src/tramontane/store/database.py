@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.store.dialect import Dialect
 from tramontane.store.dialects import connect
-from tramontane.store.errors import DatabaseUnavailableError
+from tramontane.store.errors import DatabaseBusyError, DatabaseUnavailableError
 from tramontane.store.migrations import prepare_schema
 
 
@@ -27,7 +27,7 @@ class Database:
 
     @property
     def name(self) -> str:
-        """``sqlite`` or ``postgresql``."""
+        """``sqlite``, ``postgresql`` or ``mariadb``."""
         return self.dialect.name
 
     @asynccontextmanager
@@ -39,7 +39,12 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction: committed at the end of the block, rolled back when an error leaves it."""
+        """A transaction: committed at the end of the block, rolled back when an error leaves it.
+
+        Raises:
+            DatabaseBusyError: others were in the way, it was rolled back
+                (:func:`tramontane.store.again.again_when_busy` runs it again).
+        """
         with self._infrastructure():
             async with self.dialect.exclusive(), self.dialect.writer.begin() as connection:
                 yield connection
@@ -59,6 +64,8 @@ class Database:
             words = self.dialect.unavailable(cause)
             if words is None:
                 raise
+            if self.dialect.is_busy(cause):
+                raise DatabaseBusyError(words) from error
             raise DatabaseUnavailableError(words) from error
 
     async def close(self) -> None:

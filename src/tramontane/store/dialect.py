@@ -75,5 +75,8 @@ class Dialect(Protocol):
     def unavailable(self, error: BaseException) -> str | None:
         """Words for an error of the infrastructure; None: it is something else."""
 
+    def is_busy(self, error: BaseException) -> bool:
+        """Whether the transaction was rolled back only because others were in its way."""
+
     async def close(self) -> None:
         """Give everything back; the database can be opened again at once."""

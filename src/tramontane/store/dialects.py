@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from tramontane.store.dialect import Dialect
 from tramontane.store.errors import DatabaseSetupError
 from tramontane.store.postgresql import PostgreSQL
+from tramontane.store.servers import ServerURL, parse
 from tramontane.store.sqlite import SQLite
 
 URL_FORMS = (
     "sqlite:///relative/file, sqlite:////absolute/file, sqlite:// (in memory), "
-    "postgresql://user:password@host:port/database or mariadb://user:password@host:port/database"
+    "postgresql://user:password@host:port/database or mariadb://user:password@host:port/database "
+    "(instead of host:port also several servers of one cluster: host1:port,host2:port)"
 )
 
 
 async def connect(url: str, *, beside: bool = False) -> Dialect:
     """Connect without looking at the tables; ``beside``: even to a file that another process owns."""
     try:
-        parsed = sa.make_url(url)
+        parsed = parse(url)
     except (ArgumentError, ValueError):
         raise DatabaseSetupError(f"this is no database URL; write {URL_FORMS}") from None
-    match parsed.drivername:
+    match parsed.first.drivername:
         case "sqlite":
-            in_memory = parsed.database in (None, "", ":memory:")
-            return SQLite(None if in_memory else Path(str(parsed.database)), beside=beside)
+            path = parsed.first.database
+            return SQLite(None if path in (None, "", ":memory:") else Path(str(path)), beside=beside)
         case "postgresql" | "postgres":
             return await PostgreSQL.connect(parsed)
         case "mariadb" | "mysql":
@@ -36,7 +37,7 @@ async def connect(url: str, *, beside: bool = False) -> Dialect:
             raise DatabaseSetupError(f"databases of the kind '{scheme}' aren't supported; write {URL_FORMS}")
 
 
-async def _mariadb(url: sa.URL) -> Dialect:
+async def _mariadb(url: ServerURL) -> Dialect:
     """Connect by a driver that only those install who use it."""
     try:
         from tramontane.store.mariadb import MariaDB  # noqa: PLC0415 (an optional dependency)

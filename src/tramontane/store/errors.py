@@ -13,6 +13,10 @@ class DatabaseUnavailableError(UnavailableError):
     code = "database-unavailable"
 
 
+class DatabaseBusyError(DatabaseUnavailableError):
+    """Others were in the way of a transaction; it may be run again at once."""
+
+
 class OutcomeUnknownError(UnavailableError):
     """The connection broke while a COMMIT was under way: it may have happened or not.
 

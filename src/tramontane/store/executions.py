@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tramontane.errors import NotAllowedError
 from tramontane.states import COMPLETED
 from tramontane.store import codec, commit, schema, statements
+from tramontane.store.again import again_when_busy
 from tramontane.store.codec import RowReader
 from tramontane.store.commit import CommitOutcome
 from tramontane.store.database import Database
@@ -43,6 +44,7 @@ class Executions:
         """See :func:`tramontane.store.commit.commit`."""
         return await commit.commit(self._database, turns, node_id)
 
+    @again_when_busy
     async def committed(self, execution_ids: Sequence[str], token: int) -> frozenset[str]:
         """Of these executions, those whose heads a commit with this token has written last, or created.
 
@@ -107,6 +109,7 @@ class Executions:
             self._database, [(statements.INBOX, codec.write_inbox(each)) for each in rows]
         )
 
+    @again_when_busy
     async def discard_all(self, execution_id: str) -> None:
         """Delete all inbox rows of an execution that doesn't exist any more."""
         async with self._database.write() as connection:
@@ -122,6 +125,7 @@ class Executions:
         """Let an execution run again."""
         await self._set_parked(execution_id, None)
 
+    @again_when_busy
     async def _set_parked(self, execution_id: str, reason: str | None) -> None:
         heads = schema.heads
         async with self._database.write() as connection:
@@ -162,6 +166,7 @@ class Executions:
 
     # -- deleting -------------------------------------------------------------------------
 
+    @again_when_busy
     async def delete(
         self, execution_id: str, *, only_completed: bool = False, inbox: Sequence[InboxRow] = ()
     ) -> list[str]:

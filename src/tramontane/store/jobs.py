@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tramontane.core.state import ActionExecution, Micros
 from tramontane.states import ERROR
 from tramontane.store import codec, schema, statements
+from tramontane.store.again import again_when_busy
 from tramontane.store.claiming import Claiming, Wanted
 from tramontane.store.database import Database
 from tramontane.store.limits import LimitBook
@@ -63,6 +64,7 @@ class Jobs:
         self._database = database
         self._claiming = Claiming(book or LimitBook(), database.dialect.now_sql)
 
+    @again_when_busy
     async def claim(
         self,
         process_id: str,
@@ -112,6 +114,7 @@ class Jobs:
         async with self._database.read() as connection:
             return await connection.scalar(statement) is not None
 
+    @again_when_busy
     async def change_urgency(self, root_id: str, urgency: int) -> None:
         """Let the unclaimed jobs of a whole tree go before others, or behind them."""
         jobs = schema.jobs
@@ -122,6 +125,7 @@ class Jobs:
                 .values(urgency=urgency)
             )
 
+    @again_when_busy
     async def release(self, process_id: str, action_ids: Sequence[str]) -> None:
         """Give back claims on jobs that were not begun."""
         jobs = schema.jobs
@@ -133,6 +137,7 @@ class Jobs:
                     .values(claimed_by=None)
                 )
 
+    @again_when_busy
     async def finish(self, process_id: str, action_ids: Sequence[str]) -> None:
         """Delete jobs that the process has claimed and that are over without a turn."""
         jobs = schema.jobs
@@ -196,6 +201,7 @@ class Jobs:
         async with self._database.read() as connection:
             return records(codec.read_job, await connection.execute(statement))
 
+    @again_when_busy
     async def readdress(self, action_ids: Sequence[str], pool: str) -> None:
         """Put unclaimed jobs into another pool."""
         jobs = schema.jobs
@@ -217,6 +223,7 @@ class Jobs:
             rows = await connection.execute(statement)
             return {row[0]: row[1] for row in rows}
 
+    @again_when_busy
     async def lose_claims(
         self,
         process_id: str,

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.core.state import Micros
 from tramontane.store import schema
+from tramontane.store.again import again_when_busy
 from tramontane.store.database import Database
 
 Kind = Literal["pool", "action"]
@@ -123,6 +124,7 @@ class Limits:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @again_when_busy
     async def set(self, kind: Kind, name: str, slots: int, now: Micros) -> None:
         """Limit a pool or an action, or change its limit."""
         if not await self._change(kind, name, slots, now):
@@ -140,6 +142,7 @@ class Limits:
         """
         return await self._change(kind, name, None, now)
 
+    @again_when_busy
     async def _change(self, kind: Kind, name: str, slots: int | None, now: Micros) -> bool:
         table = schema.limits
         statement = sa.update(table).where(table.c.kind == kind, table.c.name == name)

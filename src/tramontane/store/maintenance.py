@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from tramontane.core.state import Micros
 from tramontane.states import COMPLETED, PAUSED, RUNNING
 from tramontane.store import schema
+from tramontane.store.again import again_when_busy
 from tramontane.store.codec import json_text, json_value
 from tramontane.store.database import Database
 
@@ -46,6 +47,7 @@ class MaintenanceStore:
             ).first()
         return MaintenanceState() if row is None else MaintenanceState(json_value(row.value), row.updated_at)
 
+    @again_when_busy
     async def change(self, before: Status, after: Status, now: Micros) -> bool:
         """Set the status if it is still ``before``; tell whether it was."""
         table = schema.service_state

@@ -1,9 +1,18 @@
 """MariaDB 10.6 or later, alone or as a Galera cluster: batches as multi-row statements.
 
-Heads are taken with ``SKIP LOCKED`` as on PostgreSQL. On a cluster a commit may fail at its
-certification because another node was faster; that comes as a deadlock, nothing was written, and the
-batch is run again. Double quotes are identifiers here (``ANSI_QUOTES``), text is ``utf8mb4`` and
-compares by code point.
+Heads are taken with ``SKIP LOCKED`` as on PostgreSQL. Double quotes are identifiers here
+(``ANSI_QUOTES``), text is ``utf8mb4`` and compares by code point.
+
+A Galera cluster differs in three ways:
+
+* Locks are known to one server alone. Of two transactions on different servers that change one row the
+  second fails at its certification; that comes as a deadlock, even at the COMMIT, nothing was written,
+  and it is run again. So whatever may not happen twice must *change* a row that both change: a lock on it
+  isn't enough.
+* What another server has acknowledged may not be here yet. Reads, and transactions other than batches,
+  wait for it (``wsrep_sync_wait``). Batches need not: what is old loses at the fence.
+* A server that has lost the others takes connections and refuses statements (1047). Such connections
+  are given up, and the next server of the URL is tried.
 """
 
 from __future__ import annotations
@@ -13,12 +22,13 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import asyncmy
 import sqlalchemy as sa
 from asyncmy import errors
 from asyncmy.constants.CLIENT import FOUND_ROWS
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from tramontane.store.batch import Batch
@@ -31,6 +41,7 @@ from tramontane.store.errors import (
     RefusedError,
     TakenError,
 )
+from tramontane.store.servers import Servers, ServerURL
 from tramontane.store.statements import HEADS_NEW, Statement
 
 _SQL_MODE = "ANSI_QUOTES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO"
@@ -38,23 +49,36 @@ _SESSION = (
     f"SET SESSION sql_mode='{_SQL_MODE}', innodb_lock_wait_timeout=5, idle_transaction_timeout=10, "
     "tx_isolation='READ-COMMITTED', autocommit=1, max_error_count=0"
 )
+_CURRENT = "SET SESSION wsrep_sync_wait=7"
+"""Reads (and BEGIN), changes and insertions wait for what the cluster has acknowledged before them."""
 _ISOLATED = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _NAMES = "SET NAMES utf8mb4 COLLATE utf8mb4_bin"
 _CONNECT_SECONDS = 10
+_ANSWER_SECONDS = 60
+"""A server that takes longer is gone, also when nobody closed the connection."""
 _READERS = 10
 _OLDEST = (10, 6)
 
-_CONTENTION = frozenset({1205, 1213, 1020, 3572})
-"""Lock wait timeout, deadlock (certification failure too), record changed, lock not available."""
+_CONTENTION = frozenset({1205, 1213, 1020, 1317, 3572})
+"""Lock wait timeout, deadlock (certification failure too), record changed, interrupted by a transaction of
+another server, lock not available."""
+
+_ROLLED_BACK = frozenset({1213})
+"""What proves at a COMMIT, too, that nothing was written. Everything else leaves it open: with 1180 a server
+answers that lost the others while they may have got the transaction."""
 
 _INFRASTRUCTURE = frozenset(
     {1040, 1042, 1043, 1044, 1045, 1047, 1049, 1053, 1077, 1079, 1129, 1130, 1152, 1158, 1159, 1160, 1161}
-    | {1184, 1203, 1226, 1290, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031}
+    | {1180, 1184, 1203, 1226, 1290, 1927, 2002, 2003, 2006, 2013, 2014, 2055, 4031}
 )
 """Codes that speak of the server and the way to it: too many connections, shutdown, cluster not ready …"""
 
 _DATABASE_ERRORS = (OSError, TimeoutError, EOFError, asyncio.IncompleteReadError, errors.MySQLError)
 _PLACE = re.compile(r"\$(\d+)")
+
+
+Use = Literal["commit", "load", "pool"]
+"""What a connection is for: batches, the reads of turns, everything else."""
 
 
 class MariaDB:
@@ -63,30 +87,26 @@ class MariaDB:
     name = "mariadb"
     now_sql = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
 
-    def __init__(self, url: sa.URL) -> None:
-        self._url = url
-        self._shown = url.set(drivername="mariadb").render_as_string(hide_password=True)
-        self._idle: dict[str, list[Any]] = {"commit": [], "load": []}
+    def __init__(self, url: ServerURL) -> None:
+        self._servers = Servers(url, _DATABASE_ERRORS)
+        self._password = url.first.password
+        self._shown = url.shown()
+        self._idle: dict[Use, list[Any]] = {"commit": [], "load": []}
         self._packet = 2**22
+        self._is_cluster = False
         engine = create_async_engine(
-            url.set(drivername="mariadb+asyncmy"),
-            connect_args={
-                "init_command": _SESSION,
-                "client_flag": FOUND_ROWS,
-                "charset": "utf8mb4",
-                "connect_timeout": _CONNECT_SECONDS,
-            },
+            "mariadb+asyncmy://",
+            async_creator=lambda: self._open("pool"),
             pool_size=_READERS,
             max_overflow=0,
-            pool_pre_ping=True,
             pool_timeout=10,
         )
-        sa.event.listen(engine.sync_engine, "connect", _set_names)
+        sa.event.listen(engine.sync_engine, "checkout", _require_ready)
         self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = engine
 
     @classmethod
-    async def connect(cls, url: sa.URL) -> MariaDB:
+    async def connect(cls, url: ServerURL) -> MariaDB:
         """Connect, and check that the server can be trusted with data.
 
         Raises:
@@ -94,7 +114,7 @@ class MariaDB:
         """
         dialect = cls(url)
         try:
-            connection = await dialect._open()
+            connection = await dialect._open("commit")
         except (*_DATABASE_ERRORS, ValueError) as error:
             raise DatabaseSetupError(
                 f"the database {dialect._shown} can't be opened: {dialect._words(error)}"
@@ -107,25 +127,21 @@ class MariaDB:
         dialect._idle["commit"].append(connection)
         return dialect
 
-    async def _open(self) -> Any:
-        url = self._url
-        connection = await asyncio.wait_for(
-            asyncmy.connect(
-                host=url.host or "127.0.0.1",
-                port=url.port or 3306,
-                user=url.username or "root",
-                password=url.password or "",
-                database=url.database,
-                unix_socket=url.query.get("unix_socket"),
-                charset="utf8mb4",
-                client_flag=FOUND_ROWS,
-                init_command=_SESSION,
-                autocommit=True,
-            ),
-            _CONNECT_SECONDS,
-        )
-        await _execute(connection, _NAMES)
-        return connection
+    async def _open(self, use: Use) -> Any:
+        """Connect to a server that is there, and ready: what ``init_command`` does ends with a COMMIT."""
+
+        async def connect(url: sa.URL) -> Any:
+            connection = await asyncio.wait_for(_connection(url, use), _CONNECT_SECONDS)
+            try:
+                await _execute(connection, _NAMES)
+                if use != "commit" and self._is_cluster:
+                    await _execute(connection, _CURRENT)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        return await self._servers.open(connect)
 
     async def _check(self, connection: Any) -> None:
         row = await _one(
@@ -139,8 +155,9 @@ class MariaDB:
             )
         if read_only:
             raise DatabaseSetupError(f"the database {self._shown} is read-only; name the writable server")
-        replicated = dict(await _all(connection, "SHOW VARIABLES LIKE 'wsrep_on'")).get("wsrep_on") == "ON"
-        if flush != 1 and not replicated:
+        variables = dict(await _all(connection, "SHOW VARIABLES LIKE 'wsrep_on'"))
+        self._is_cluster = variables.get("wsrep_on") == "ON"
+        if flush != 1 and not self._is_cluster:
             raise DatabaseSetupError(
                 f"the database {self._shown} has 'innodb_flush_log_at_trx_commit' set to '{flush}'; "
                 "it must be '1', or commits are lost when the server crashes"
@@ -150,8 +167,7 @@ class MariaDB:
     def _words(self, error: BaseException) -> str:
         arguments = error.args
         text = str(arguments[1]) if len(arguments) > 1 else str(error).strip() or type(error).__name__
-        password = self._url.password
-        return text.replace(password, "***") if password else text
+        return text.replace(self._password, "***") if self._password else text
 
     @property
     def reader(self) -> AsyncEngine:
@@ -166,10 +182,10 @@ class MariaDB:
         yield
 
     @asynccontextmanager
-    async def _hot(self, use: str, opening: str | None = None) -> AsyncIterator[Any]:
+    async def _hot(self, use: Use, opening: str | None = None) -> AsyncIterator[Any]:
         """Lend a raw connection; one that an error or a cancellation left in doubt is thrown away."""
         idle = self._idle[use]
-        connection = await self._take(idle, opening)
+        connection = await self._take(use, opening)
         try:
             yield connection
         except (ContentionError, RefusedError, TakenError):
@@ -180,7 +196,8 @@ class MariaDB:
             raise
         idle.append(connection)
 
-    async def _take(self, idle: list[Any], opening: str | None) -> Any:
+    async def _take(self, use: Use, opening: str | None) -> Any:
+        idle = self._idle[use]
         while idle:
             connection = idle.pop()
             try:
@@ -190,7 +207,7 @@ class MariaDB:
             else:
                 return connection
         try:
-            connection = await self._open()
+            connection = await self._open(use)
             if opening is not None:
                 await _execute(connection, opening)
         except _DATABASE_ERRORS as error:
@@ -206,12 +223,12 @@ class MariaDB:
             try:
                 lost = await self._write(connection, batch, taken)
             except (TakenError, RefusedError):
-                await _roll_back(connection)
+                await _undo(connection)
                 raise
             except (*_DATABASE_ERRORS, UnicodeError) as error:
                 translated = self._translate(error)
                 if not isinstance(translated, DatabaseUnavailableError):
-                    await _roll_back(connection)
+                    await _undo(connection)
                 raise translated from error
             await self._commit(connection, batch.token)
             return lost
@@ -237,19 +254,18 @@ class MariaDB:
         try:
             await _execute(connection, "COMMIT")
         except _DATABASE_ERRORS as error:
-            translated = self._translate(error)
-            if isinstance(translated, DatabaseUnavailableError):
-                raise OutcomeUnknownError(
-                    f"the connection broke while committing: {self._words(error)}", token
-                ) from error
-            raise translated from error
+            if _code(error) in _ROLLED_BACK:
+                raise ContentionError(self._words(error)) from error
+            raise OutcomeUnknownError(
+                f"the server didn't say whether it has committed: {self._words(error)}", token
+            ) from error
 
     async def _write_rows(self, connection: Any, statement: Statement, rows: list[tuple[Any, ...]]) -> None:
         written = 0
         for part in _parts(rows, self._packet):
             sql = render(statement, len(part))
             values = [value for row in part for value in row]
-            async with connection.cursor() as cursor:
+            async with asyncio.timeout(_ANSWER_SECONDS), connection.cursor() as cursor:
                 count = await cursor.execute(sql, values)
                 if statement is HEADS_NEW:
                     inserted = {row[0] for row in await cursor.fetchall()}
@@ -313,6 +329,10 @@ class MariaDB:
             return f"the database can't be reached: {self._words(cause)}"
         return None
 
+    def is_busy(self, error: BaseException) -> bool:
+        cause = error.__cause__ if isinstance(error.__cause__, _DATABASE_ERRORS) else error
+        return _code(cause) in _ROLLED_BACK
+
     async def close(self) -> None:
         await self._writer.dispose()
         for connections in self._idle.values():
@@ -324,10 +344,31 @@ class MariaDB:
             connections.clear()
 
 
-def _set_names(connection: Any, _record: Any) -> None:
+async def _connection(url: sa.URL, use: Use) -> Any:
+    return await asyncmy.connect(
+        host=url.host or "127.0.0.1",
+        port=url.port or 3306,
+        user=url.username or "root",
+        password=url.password or "",
+        database=url.database,
+        unix_socket=url.query.get("unix_socket"),
+        charset="utf8mb4",
+        client_flag=FOUND_ROWS,
+        init_command=_SESSION,
+        autocommit=use != "pool",
+        read_timeout=_ANSWER_SECONDS if use == "pool" else None,  # it costs, the hot ones have another
+    )
+
+
+def _require_ready(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Let the pool replace a connection that broke, or whose server has left its cluster."""
     cursor = connection.cursor()
-    cursor.execute(_NAMES)
-    cursor.close()
+    try:
+        cursor.execute("DO 0")
+    except _DATABASE_ERRORS as error:
+        raise DisconnectionError(str(error)) from error
+    finally:
+        cursor.close()
 
 
 def _version(text: str) -> tuple[int, int]:
@@ -346,8 +387,8 @@ def _is_infrastructure(error: BaseException) -> bool:
     return isinstance(error, (OSError, TimeoutError, EOFError))
 
 
-async def _roll_back(connection: Any) -> None:
-    """Take a transaction back; a connection that breaks over it has done so, too, and isn't used again."""
+async def _undo(connection: Any) -> None:
+    """Roll back; if that fails, the server does it, and the connection isn't used again."""
     try:
         await _execute(connection, "ROLLBACK")
     except _DATABASE_ERRORS:
@@ -355,12 +396,12 @@ async def _roll_back(connection: Any) -> None:
 
 
 async def _execute(connection: Any, sql: str) -> None:
-    async with connection.cursor() as cursor:
+    async with asyncio.timeout(_ANSWER_SECONDS), connection.cursor() as cursor:
         await cursor.execute(sql)
 
 
 async def _all(connection: Any, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    async with connection.cursor() as cursor:
+    async with asyncio.timeout(_ANSWER_SECONDS), connection.cursor() as cursor:
         await cursor.execute(sql, parameters or None)
         return list(await cursor.fetchall())
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.core.state import Micros
 from tramontane.store import codec, schema
+from tramontane.store.again import again_when_busy
 from tramontane.store.database import Database
 from tramontane.store.dialects import connect
 from tramontane.store.errors import DatabaseSetupError, DatabaseUnavailableError
@@ -63,6 +64,7 @@ class Nodes:
         self._database = database
         self._served = Served(database)
 
+    @again_when_busy
     async def register(self, node_id: str, name: str, kind: str, info: Any) -> Micros:
         """Enter a process that has just started, and what ``pools`` its ``info`` names; return the
         database's time."""
@@ -83,6 +85,7 @@ class Nodes:
             )
         return now
 
+    @again_when_busy
     async def beat(self, node_id: str) -> Micros | None:
         """Move the counter; return the database's time. None: the process was declared dead."""
         nodes = schema.nodes
@@ -121,12 +124,14 @@ class Nodes:
             )
             return [NodeRow(row.id, row.name, row.kind, codec.json_value(row.info), *row[4:]) for row in rows]
 
+    @again_when_busy
     async def remove(self, node_id: str) -> bool:
         """Take a process out, because it ends or by the verdict that it is dead; False: it isn't there."""
         async with self._database.write() as connection:
             result = await connection.execute(sa.delete(schema.nodes).where(schema.nodes.c.id == node_id))
         return bool(result.rowcount)
 
+    @again_when_busy
     async def mark(self, node_id: str, kind: str) -> None:
         """Change the kind of a process."""
         async with self._database.write() as connection:

@@ -27,6 +27,7 @@ from tramontane.store.errors import (
     RefusedError,
     TakenError,
 )
+from tramontane.store.servers import Servers, ServerURL
 from tramontane.store.statements import HEADS_NEW, Statement
 
 _SESSION = {
@@ -64,10 +65,12 @@ class PostgreSQL:
     name = "postgresql"
     now_sql = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
-    def __init__(self, url: sa.URL) -> None:
-        self._dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._shown = url.set(drivername="postgresql").render_as_string(hide_password=True)
-        self._password = url.password
+    def __init__(self, url: ServerURL) -> None:
+        self._servers = Servers(url, _DATABASE_ERRORS)
+        # Of several servers one takes writes; of a single one the check at the start tells.
+        self._wanted = "any" if len(url.urls) == 1 else "read-write"
+        self._shown = url.shown()
+        self._password = url.first.password
         self._idle: dict[str, list[Any]] = {"commit": [], "load": []}
         self._rendered: dict[Statement, str] = {}
         self._lock: Any = None  # a connection whose life shows this process's
@@ -85,7 +88,7 @@ class PostgreSQL:
         self._writer = engine
 
     @classmethod
-    async def connect(cls, url: sa.URL) -> PostgreSQL:
+    async def connect(cls, url: ServerURL) -> PostgreSQL:
         """Connect, and check that the server can be trusted with data.
 
         Raises:
@@ -107,9 +110,16 @@ class PostgreSQL:
         return dialect
 
     async def _open(self, settings: dict[str, str]) -> Any:
-        return await asyncpg.connect(
-            self._dsn, server_settings=settings, timeout=_CONNECT_SECONDS, command_timeout=60
-        )
+        async def connect(url: sa.URL) -> Any:
+            return await asyncpg.connect(
+                url.set(drivername="postgresql").render_as_string(hide_password=False),
+                server_settings=settings,
+                timeout=_CONNECT_SECONDS,
+                command_timeout=60,
+                target_session_attrs=self._wanted,
+            )
+
+        return await self._servers.open(connect)
 
     async def _check(self, connection: Any) -> None:
         for setting, wanted, allowed in (
@@ -187,19 +197,24 @@ class PostgreSQL:
         async with self._hot("commit", "BEGIN") as connection:
             try:
                 lost = await self._write(connection, batch, taken)
-            except TakenError:
-                await _roll_back(connection)
+            except (TakenError, RefusedError):
+                await self._undo(connection)
                 raise
             except _DATABASE_ERRORS as error:
                 translated = self._translate(error)
                 if not isinstance(translated, DatabaseUnavailableError):
-                    await _roll_back(connection)
+                    await self._undo(connection)
                 raise translated from error
-            except RefusedError:
-                await _roll_back(connection)
-                raise
             await self._commit(connection, batch.token)
             return lost
+
+    @staticmethod
+    async def _undo(connection: Any) -> None:
+        """Roll back; if that fails, the server does it, and the connection isn't used again."""
+        try:
+            await connection.execute("ROLLBACK")
+        except _DATABASE_ERRORS:
+            connection.terminate()
 
     async def _write(self, connection: Any, batch: Batch, taken: frozenset[str]) -> frozenset[str]:
         known = batch.known_ids
@@ -346,6 +361,10 @@ class PostgreSQL:
             return f"the database can't be reached: {self._words(cause)}"
         return None
 
+    def is_busy(self, error: BaseException) -> bool:
+        state = getattr(error.__cause__ or error, "sqlstate", None) or ""
+        return state[:2] == "40"
+
     async def close(self) -> None:
         await self._writer.dispose()
         self._drop_lock()
@@ -356,14 +375,6 @@ class PostgreSQL:
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                     connection.terminate()
             connections.clear()
-
-
-async def _roll_back(connection: Any) -> None:
-    """Take a transaction back; a connection that breaks over it has done so, too, and isn't used again."""
-    try:
-        await connection.execute("ROLLBACK")
-    except _DATABASE_ERRORS:
-        connection.terminate()
 
 
 _DATABASE_ERRORS = (

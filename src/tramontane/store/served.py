@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.store import schema
+from tramontane.store.again import again_when_busy
 from tramontane.store.codec import json_text, json_value
 from tramontane.store.database import Database
 
@@ -60,6 +61,7 @@ class Served:
         async with self._database.read() as connection:
             return await _value(connection, name)
 
+    @again_when_busy
     async def _change(self, name: str, change: Callable[[Any], Any], *, moves_catalog: bool = False) -> None:
         """Replace a value; two that create it at the same time don't lose either's part."""
         while True:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tramontane.core.state import ActionExecution, Execution
 from tramontane.states import COMPLETED
 from tramontane.store import codec, schema, statements
+from tramontane.store.again import again_when_busy
 from tramontane.store.codec import RowReader
 from tramontane.store.commit import write_rows
 from tramontane.store.database import Database
@@ -76,6 +77,7 @@ class SingleRecords:
             rows.append((statements.JOBS, codec.write_job(job)))
         await write_rows(self._database, rows)
 
+    @again_when_busy
     async def change_action(self, before: ActionExecution, after: ActionExecution, drop_job: bool) -> bool:
         """Write ``after``, unless the record isn't as ``before`` (state, attempt) any more: False then."""
         actions, jobs = schema.action_executions, schema.jobs
@@ -96,6 +98,7 @@ class SingleRecords:
                 await connection.execute(sa.delete(jobs).where(jobs.c.action_id == before.id))
         return bool(changed.rowcount)
 
+    @again_when_busy
     async def delete_action(self, action_id: str) -> bool:
         """Delete a completed stand-alone action; False: there is no such one."""
         actions = schema.action_executions

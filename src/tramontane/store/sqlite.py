@@ -328,6 +328,9 @@ class SQLite:
             return f"the database file '{self._path}' can't be used now: {error}"
         return None
 
+    def is_busy(self, error: BaseException) -> bool:
+        return False  # there is one writer at a time
+
     async def close(self) -> None:
         await self._read_engine.dispose()
         await self._write_engine.dispose()

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from tramontane.core.state import Micros
 from tramontane.store import codec, schema
+from tramontane.store.again import again_when_busy
 from tramontane.store.database import Database
 
 
@@ -40,6 +41,7 @@ class Tokens:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @again_when_busy
     async def add(self, row: TokenRow) -> None:
         values = {name: getattr(row, name) for name in _NAMES}
         values["roles"] = codec.json_text(row.roles)
@@ -67,6 +69,7 @@ class Tokens:
         """Note that a token was used."""
         await self._set(token_id, sa.true(), last_used_at=now)
 
+    @again_when_busy
     async def _set(self, token_id: str, where: sa.ColumnElement[bool], **values: Micros) -> bool:
         tokens = schema.tokens
         async with self._database.write() as connection:

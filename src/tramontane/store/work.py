@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from tramontane.core.state import Micros, Timer
 from tramontane.states import PAUSED
 from tramontane.store import codec, schema
+from tramontane.store.again import again_when_busy
 from tramontane.store.database import Database
 from tramontane.store.queries import chunks, columns, records
 
@@ -109,6 +110,7 @@ class Work:
         async with self._database.read() as connection:
             return list((await connection.execute(statement)).scalars())
 
+    @again_when_busy
     async def give(self, node_id: str, receiver: str, execution_ids: Sequence[str]) -> int:
         """Make executions of a node another one's; return how many. Locked ones are left as they are."""
         heads = schema.heads
@@ -140,6 +142,7 @@ class Work:
         async with self._database.read() as connection:
             return [each for each in (await connection.execute(statement)).scalars() if each is not None]
 
+    @again_when_busy
     async def take_over(
         self, node_id: str, from_nodes: Sequence[str], limit: int = 500, *, counted: bool = True
     ) -> list[TakenOver]:

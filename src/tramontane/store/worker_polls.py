@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.store import codec, schema
+from tramontane.store.again import again_when_busy
 from tramontane.store.database import Database
 from tramontane.store.served import Served
 
@@ -50,6 +51,7 @@ class WorkerPolls:
             except IntegrityError:  # another node took the worker's first poll at the same time
                 continue
 
+    @again_when_busy
     async def _begin(
         self,
         process_id: str,
@@ -71,6 +73,7 @@ class WorkerPolls:
             await _free(connection, process_id, held)
         return mine
 
+    @again_when_busy
     async def go_on(self, process_id: str, number: int, held: Collection[tuple[str, int]]) -> bool:
         """Show that a worker lives whose poll waits; False: the worker has given this poll up."""
         async with self._database.write() as connection:
