@@ -53,6 +53,7 @@ from tramontane.service.event_triggers import EventTriggers
 from tramontane.service.executions import ExecutionUseCases
 from tramontane.service.forks import ForkUseCases
 from tramontane.service.ids import SortableIds
+from tramontane.service.limits import LimitUseCases
 from tramontane.service.lookups import StoredRecords
 from tramontane.service.maintenance import Maintenance
 from tramontane.service.members import Members
@@ -69,7 +70,7 @@ from tramontane.store.database import Database, open_database
 from tramontane.store.definitions import Definitions
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
-from tramontane.store.limits import LimitBook
+from tramontane.store.limits import LimitBook, Limits
 from tramontane.store.maintenance import MaintenanceStore
 from tramontane.store.nodes import Nodes, open_pulse
 from tramontane.store.reads.reader import DatabaseReader
@@ -250,6 +251,7 @@ def _wire(
         records,
         executor,
         queue,
+        jobs,
         clock,
         credentials,
         field_size_limit_kb=settings.field_size_limit_kb,
@@ -311,6 +313,10 @@ def _wire(
         jobs_heard()
         wakeups.tell("jobs")
 
+    def limits_changed() -> None:
+        book.forget()
+        jobs_free()
+
     def jobs_written() -> None:
         workers.wake()
         wakeups.tell("jobs")
@@ -335,6 +341,7 @@ def _wire(
         tasks=TaskUseCases(engine, records),
         action_executions=alone,
         workers=workers,
+        limits=LimitUseCases(Limits(database), engine.now, limits_changed),
     )
     runtime = Node(
         engine=engine,

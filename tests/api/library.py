@@ -109,6 +109,7 @@ class Library:
                 tasks=nothing,
                 action_executions=nothing,
                 workers=nothing,
+                limits=nothing,
             ),
             clock=self.clock,
         )

@@ -15,6 +15,7 @@ from tramontane.api.blockers import KINDS, diagnosis
 from tramontane.core.events import Continued, to_data
 from tramontane.store.executions import Executions
 from tramontane.store.reads.blockers import OpenAction, OpenTask, OpenWork, Process, Standing
+from tramontane.store.reads.queue import QueueFacts
 from tramontane.store.records import InboxRow
 from tramontane.values import FrozenDict
 
@@ -223,7 +224,7 @@ def diagnosed(
     processes: tuple[Process, ...] = (),
 ) -> dict[str, Any]:
     work = OpenWork(standing, 0, None, tasks, False, {}, {"t": actions}, {}, processes)
-    return diagnosis(work, "RUNNING", {}, None, 0)
+    return diagnosis(work, "RUNNING", {}, None, 0, QueueFacts())
 
 
 def action(**changes: Any) -> OpenAction:

@@ -127,6 +127,7 @@ class World:
             "POST /v2/dynamic_actions": action,
             "PUT /v2/dynamic_actions": {"id": self.place("dynamic_actions", "identifier"), "class_name": "X"},
             "PUT /v2/dynamic_actions/{identifier}": {"class_name": "X"},
+            "PUT /v2/limits": {"kind": "pool", "name": "gpu", "limit": 1},
             "POST /v2/workers/poll": {"worker_id": "w", "actions": ["std.async_noop", "std.echo"]},
             "POST /v2/workers/heartbeat": {"worker_id": "w", "held": []},
             "POST /v2/workers/complete": {**attempt, "data": 1},
@@ -153,6 +154,7 @@ ANSWERS = {
     "PUT /v2/environments/{name}": 400,
     "PUT /v2/dynamic_actions/{identifier}": 400,
     "PUT /maintenance": 403,
+    "PUT /v2/limits": 403,
     **{
         f"POST /v2/{kind}": 201
         for kind in ("workbooks", "workflows", "actions", "environments", "code_sources")

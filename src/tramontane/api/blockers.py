@@ -22,6 +22,7 @@ from tramontane.store.reads.blockers import (
     Source,
     Standing,
 )
+from tramontane.store.reads.queue import COUNTED, FullLimit, QueueFacts, limits_of
 
 Blocker = dict[str, Any]
 
@@ -40,6 +41,7 @@ KINDS: Final[Mapping[str, str]] = {
     "join": "The join waits for tasks that lead to it.",
     "items": "Items wait for one of the slots that `concurrency` allows.",
     "job": "An action waits for a living executor of its pool with a free slot.",
+    "limit": "An action waits for a slot of a concurrency limit, all of which are taken.",
     "action": "An executor runs the action.",
     "report": "The result of an asynchronous action hasn't been reported yet.",
     "action-paused": "The action is paused until somebody resumes or completes it.",
@@ -49,7 +51,12 @@ KINDS: Final[Mapping[str, str]] = {
 
 
 def diagnosis(
-    work: OpenWork, maintenance: str, sources: Mapping[str, Source], spec: WorkflowSpec | None, now: int
+    work: OpenWork,
+    maintenance: str,
+    sources: Mapping[str, Source],
+    spec: WorkflowSpec | None,
+    now: int,
+    queue: QueueFacts,
 ) -> dict[str, Any]:
     """Tell what an execution waits for; ``sources`` are the latest tasks that lead to waiting joins."""
     standing = work.standing
@@ -58,7 +65,7 @@ def diagnosis(
             "id": task.id,
             "name": task.name,
             "state": task.state,
-            "blockers": list(_TaskBlockers(task, work, sources, spec, now)),
+            "blockers": list(_TaskBlockers(task, work, sources, spec, now, queue)),
         }
         for task in work.tasks
     ]
@@ -145,12 +152,14 @@ class _TaskBlockers:
         sources: Mapping[str, Source],
         spec: WorkflowSpec | None,
         now: int,
+        queue: QueueFacts,
     ) -> None:
         self._task = task
         self._work = work
         self._sources = sources
         self._spec = spec
         self._now = now
+        self._queue = queue
 
     def __iter__(self) -> Iterator[Blocker]:
         found = False
@@ -284,6 +293,9 @@ class _TaskBlockers:
             return self._more(_blocker("report", text, since=shown(action.created_at), **facts), action.total)
         facts["since"] = shown(action.queued_at)
         if action.claimed_by is None:
+            full = [self._queue.limits[key] for key in limits_of(action) if key in self._queue.limits]
+            if full:
+                return self._more(self._limit(action, action.queued_at, full[0], facts), action.total)
             return self._more(self._job(action, action.queued_at, facts), action.total)
         name = action.node_name or action.claimed_by
         text = f"{action.name}, queued {_ago(action.queued_at, self._now)}, is run by {name}"
@@ -297,7 +309,33 @@ class _TaskBlockers:
         whose = f"an executor named '{pool}'" if pool else "an executor"
         text = f"{action.name}, queued {_ago(queued_at, self._now)}, waits for {whose}: "
         text += f"{len(serving)} alive, no slot free." if serving else "none is alive."
+        before = self._queue.before.get(action.id)
+        if before is not None:
+            facts = {**facts, "before": before}
+            text += f" {_jobs(before)} before it."
         return _blocker("job", text, **facts, pool=pool, executors=serving)
+
+    def _limit(
+        self, action: OpenAction, queued_at: int, full: FullLimit, facts: Mapping[str, Any]
+    ) -> Blocker:
+        """Who holds the slots is told of those whom the caller may see."""
+        text = f"{action.name}, queued {_ago(queued_at, self._now)}, waits for a slot: the limit of the "
+        text += f"{full.kind} '{full.name}' is {full.slots}, and {_count(full.taken, 'action')} of it "
+        text += "runs" if full.taken == 1 else "run"
+        shown_ids = ", ".join(each.action_id for each in full.holders)
+        text += f": {shown_ids}" if full.holders else ""
+        text += " …" if 0 < len(full.holders) < full.taken else "."
+        holders = [
+            {
+                "action_execution_id": each.action_id,
+                "workflow_execution_id": each.execution_id,
+                "action": each.action,
+                "claimed_by": each.process,
+            }
+            for each in full.holders
+        ]
+        limit = {"kind": full.kind, "name": full.name, "limit": full.slots, "taken": full.taken}
+        return _blocker("limit", text, **facts, limit=limit, holders=holders)
 
     def _call(self, call: OpenCall) -> Blocker:
         name = call.workflow_name or "a sub-workflow"
@@ -336,6 +374,12 @@ def _serves(process: Process, pool: str) -> bool:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _jobs(number: int) -> str:
+    if number > COUNTED:
+        return f"More than {COUNTED:,} jobs are"
+    return f"{_count(number, 'job')} {'is' if number == 1 else 'are'}"
 
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

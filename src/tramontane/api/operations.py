@@ -19,6 +19,7 @@ from tramontane.api.handlers import (
     event_triggers,
     executions,
     forks,
+    limits,
     maintenance,
     members,
     tasks,
@@ -323,6 +324,16 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Operation]]] = {
         "GET": _show("Show an event trigger", "EventTrigger", "fields"),
         "PUT": _change("Change an event trigger", "EventTrigger", event_triggers.MODEL),
         "DELETE": _delete("Delete an event trigger"),
+    },
+    "/v2/limits": {
+        "GET": Operation("Show all concurrency limits", ref("Limits")),
+        "PUT": Operation(
+            "Set a concurrency limit, or take it away",
+            ref("Limits"),
+            body=limits.MODEL,
+            required=("kind", "name", "limit"),
+            errors=(403, 404),
+        ),
     },
     "/v2/workers/poll": {
         "POST": Operation(

@@ -27,6 +27,7 @@ from tramontane.api.handlers import (
     events,
     executions,
     forks,
+    limits,
     maintenance,
     members,
     roots,
@@ -205,6 +206,10 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
         "GET": _guarded(event_triggers.show_event_trigger, "event_triggers:get"),
         "PUT": _guarded(event_triggers.update_event_trigger, "event_triggers:update"),
         "DELETE": _guarded(event_triggers.delete_event_trigger, "event_triggers:delete"),
+    },
+    "/v2/limits": {
+        "GET": _guarded(limits.list_limits, "limits:list"),
+        "PUT": _guarded(limits.change_limit, "limits:update"),
     },
     "/v2/workers/poll": {"POST": _guarded(workers.poll, "workers:poll")},
     "/v2/workers/heartbeat": {"POST": _guarded(workers.heartbeat, "workers:poll")},

@@ -195,6 +195,22 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         {"status": {"enum": ["RUNNING", "PAUSING", "PAUSED"]}, "number_of_running_tasks": INTEGER},
         optional=("number_of_running_tasks",),
     ),
+    "Limits": record(
+        {
+            "limits": items(
+                record(
+                    {
+                        "kind": {"enum": ["action", "pool"]},
+                        "name": TEXT,
+                        "limit": INTEGER,
+                        "taken": INTEGER,
+                        "waiting": INTEGER,
+                        "updated_at": TEXT,
+                    }
+                )
+            )
+        }
+    ),
     "Validation": record(
         {"valid": BOOLEAN, "error": TEXT, "problems": items(ref("Problem")), **_WARNINGS},
         optional=("error", "problems", "warnings"),

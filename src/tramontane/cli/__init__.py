@@ -25,6 +25,7 @@ COMMANDS = {
     "graph": ("tramontane.cli.graph", "Draw a workflow as Mermaid, DOT or SVG."),
     "schema": ("tramontane.cli.schema", "Print the language as JSON Schema, for editors."),
     "token": ("tramontane.cli.token", "Issue tokens, list them, revoke them."),
+    "limit": ("tramontane.cli.limit", "Limit how many actions run at the same time."),
     "db": ("tramontane.cli.db", "Look after the database."),
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from tramontane.auth.cache import hash_of
 from tramontane.auth.issued import new_token
 from tramontane.cli import loop
 from tramontane.cli.settings import WrongCallError, read_settings, setting_options
+from tramontane.cli.tables import columns
 from tramontane.clock import SystemClock
 from tramontane.errors import TramontaneError
 from tramontane.service.ids import SortableIds
@@ -104,7 +105,7 @@ def list_tokens(config_file: Path | None, with_past: bool, **given: Any) -> None
         for row in rows
         if with_past or row.is_valid(now)
     ]
-    for line in _columns([_TITLES, *shown]):
+    for line in columns([_TITLES, *shown]):
         click.echo(line)
 
 
@@ -155,12 +156,6 @@ def _span(text: str) -> int:
     if found is None:
         raise WrongCallError(f"--expires takes a span such as 90d, 12h, 30m or 4w, not '{text}'")
     return int(found[1]) * _UNITS[found[2]]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Line up what may be as wide as it likes; the last column has no end."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _minute(moment: int | None) -> str:

@@ -3,6 +3,8 @@ action specification, sections 9 and 10)."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -18,6 +20,7 @@ from tramontane.errors import (
     IllegalStateError,
     NotAllowedError,
     NotFoundError,
+    UnavailableError,
 )
 from tramontane.expressions import Budget, CompiledStructure
 from tramontane.results import Result
@@ -27,11 +30,12 @@ from tramontane.service.credentials import Credentials
 from tramontane.service.engine import Engine
 from tramontane.service.executions import visible_to
 from tramontane.service.pools import pool_of
-from tramontane.service.ports import Jobs, RecordStore
+from tramontane.service.ports import Jobs, LimitedRuns, RecordStore
 from tramontane.service.queueing import JobQueue
 from tramontane.service.services import RunOrder
 from tramontane.service.standalone import OutsideWorkflow, OwnScope, StandAloneResults, ended
 from tramontane.states import CANCELLED, ERROR, PAUSED, RUNNING, may_change
+from tramontane.store.limits import names_of
 from tramontane.store.records import JobRow
 from tramontane.values import EMPTY, FrozenDict
 
@@ -50,6 +54,7 @@ class ActionExecutionUseCases:
         records: RecordStore,
         jobs: Jobs,
         queue: JobQueue,
+        limited: LimitedRuns,
         clock: Clock,
         credentials: Credentials,
         *,
@@ -62,6 +67,7 @@ class ActionExecutionUseCases:
         self._jobs = jobs
         self._credentials = credentials
         self._queue = queue
+        self._limited = limited
         self._functions = OutsideWorkflow(clock)
         self._limit_kb = field_size_limit_kb
         self._results = StandAloneResults(records, self._functions, engine.now, field_size_limit_kb)
@@ -109,10 +115,37 @@ class ActionExecutionUseCases:
         result = resolved.info.settle(resolved.input, "")
         if result is None:
             context = FrozenDict({"execution": EMPTY, "security": self._credentials.sealed(caller.security)})
-            result = await self._jobs.run(resolved.info, resolved.input, context, order.timeout)
+            async with self._slots_of_limits(caller, order, resolved):
+                result = await self._jobs.run(resolved.info, resolved.input, context, order.timeout)
         if result is None:
             raise BadRequestError("Action does not support synchronous execution.")
         return self._results.finished(resolved.adhoc, result)
+
+    @asynccontextmanager
+    async def _slots_of_limits(
+        self, caller: Caller, order: RunOrder, resolved: ResolvedAction
+    ) -> AsyncIterator[None]:
+        """Hold what limits ask for, while an action runs that a caller waits for.
+
+        Raises:
+            UnavailableError: all slots are taken.
+        """
+        record = self._record(caller, order, resolved)
+        job = self._job(caller, order, resolved, record, self._engine.node_id)
+        if self._queue.is_free(job, record):
+            yield
+            return
+        is_held = await self._limited.hold(job, names_of(record.name, record.adhoc))
+        if is_held is False:
+            raise UnavailableError(
+                f"All slots that the limits allow for '{order.name}' are taken; nothing was run. Try again."
+            )
+        try:
+            yield
+        finally:
+            if is_held:
+                await self._limited.finish(self._engine.node_id, [job.action_id])
+                self._jobs.wake()
 
     async def _store_finished(
         self, caller: Caller, order: RunOrder, resolved: ResolvedAction, result: Result
@@ -124,6 +157,28 @@ class ActionExecutionUseCases:
 
     async def _schedule(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> ActionExecution:
         record = self._record(caller, order, resolved)
+        job = self._job(caller, order, resolved, record, None)
+        job = self._queue.enter(job, record, 0, self._engine.node_id, self._jobs)
+        is_ours = job.claimed_by is not None
+        try:
+            await self._records.add_action(record, job)
+        except BaseException:
+            self._jobs.release(int(is_ours))
+            raise
+        if is_ours:
+            self._jobs.begin(job, record)
+        else:
+            self._jobs.wake()
+        return record
+
+    def _job(
+        self,
+        caller: Caller,
+        order: RunOrder,
+        resolved: ResolvedAction,
+        record: ActionExecution,
+        claimed_by: str | None,
+    ) -> JobRow:
         execution = FrozenDict(
             {
                 "action_execution_id": record.id,
@@ -131,7 +186,7 @@ class ActionExecutionUseCases:
                 "project_id": caller.project_id,
             }
         )
-        job = JobRow(
+        return JobRow(
             action_id=record.id,
             execution_id=None,
             root_id=None,
@@ -145,21 +200,9 @@ class ActionExecutionUseCases:
             context=FrozenDict(
                 {"execution": execution, "security": self._credentials.sealed(caller.security)}
             ),
-            claimed_by=None,
+            claimed_by=claimed_by,
             created_at=record.created_at,
         )
-        job = self._queue.enter(job, record, 0, self._engine.node_id, self._jobs)
-        is_ours = job.claimed_by is not None
-        try:
-            await self._records.add_action(record, job)
-        except BaseException:
-            self._jobs.release(int(is_ours))
-            raise
-        if is_ours:
-            self._jobs.begin(job, record)
-        else:
-            self._jobs.wake()
-        return record
 
     def _record(self, caller: Caller, order: RunOrder, resolved: ResolvedAction) -> ActionExecution:
         return ActionExecution(

@@ -76,6 +76,16 @@ class RecordStore(Protocol):
     async def delete_action(self, action_id: str) -> bool: ...
 
 
+class LimitedRuns(Protocol):
+    """Slots of limits for what is run without a record (:class:`tramontane.store.jobs.Jobs`)."""
+
+    async def hold(self, job: JobRow, names: Sequence[str]) -> bool | None:
+        """Hold slots while an action runs; False: there are none; None: it needs none."""
+
+    async def finish(self, process_id: str, action_ids: Sequence[str]) -> None:
+        """Give them back."""
+
+
 class Jobs(Protocol):
     """The local executor as the engine sees it."""
 

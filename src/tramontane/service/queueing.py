@@ -66,12 +66,19 @@ class JobQueue:
         """
         lane = self._book.lane_of(names_of(action.name, action.adhoc))
         line = _line(job.pool, lane, job.action_name, -priority)
-        is_free = not lane and self._book.is_current(_CURRENT) and not self._book.caps(job.pool)
-        if is_free and slots.reserve(job.pool):
+        if self.is_free(job, action) and slots.reserve(job.pool):
             return replace(job, claimed_by=node_id, urgency=-priority, place=self._reached(line))
         root_id = job.root_id or job.action_id
         place = self._join(line, _Queued(job.pool, lane, -priority, self._now()), job.project_id, root_id)
         return replace(job, lane=lane, urgency=-priority, place=place)
+
+    def is_free(self, job: JobRow, action: ActionExecution) -> bool:
+        """Tell whether a job is known to be under no limit."""
+        return (
+            self._book.is_current(_CURRENT)
+            and not self._book.caps(job.pool)
+            and not self._book.lane_of(names_of(action.name, action.adhoc))
+        )
 
     def _reached(self, key: Line) -> int:
         line = self._lines.get(key)

@@ -22,6 +22,7 @@ from tramontane.service.cron_triggers import CronTriggers
 from tramontane.service.definitions import Workflows
 from tramontane.service.environments import Environments
 from tramontane.service.event_triggers import EventTriggers
+from tramontane.service.limits import LimitUseCases
 from tramontane.service.members import Members
 from tramontane.service.workbooks import Workbooks
 from tramontane.service.workers import WorkerUseCases
@@ -204,3 +205,4 @@ class Services:
     tasks: Tasks
     action_executions: ActionExecutions
     workers: WorkerUseCases
+    limits: LimitUseCases

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.core.state import ActionExecution
 from tramontane.store import codec, schema
-from tramontane.store.limits import Limit, LimitBook, lock_limits, names_of, read_limits
+from tramontane.store.limits import WORKERS, Limit, LimitBook, lock_limits, names_of, read_limits
 from tramontane.store.queries import chunks, columns, records
 from tramontane.store.records import JobRow
 
@@ -79,16 +79,15 @@ class Rooms:
     """How many more jobs the limits let in; a job takes a slot of its pool's limit and of its lane's."""
 
     def __init__(self, limits: Iterable[Limit], claimed: Mapping[Queue, int]) -> None:
-        self._free: dict[tuple[str, str], int] = {}
-        for limit in limits:
-            if limit.slots is not None:
-                place = 0 if limit.kind == "pool" else 1
-                taken = sum(count for queue, count in claimed.items() if queue[place] == limit.name)
-                self._free[limit.key] = max(0, limit.slots - taken)
+        self._free = {limit.key: limit.slots for limit in limits if limit.slots is not None}
+        for queue, count in claimed.items():
+            for key in self.limits_of(queue):
+                self._free[key] = max(0, self._free[key] - count)
 
     def limits_of(self, queue: Queue) -> list[tuple[str, str]]:
         """The limits that jobs of a queue are under."""
-        return [key for key in (("pool", queue[0]), ("action", queue[1])) if key in self._free]
+        pool, lane = queue
+        return [key for key in (("pool", pool.removeprefix(WORKERS)), ("action", lane)) if key in self._free]
 
     def free(self, queue: Queue) -> int | None:
         """How many more jobs of a queue there is room for; None: there is no limit."""
@@ -158,6 +157,20 @@ class Claiming:
         if limits and len(taken.jobs) < wanted.limit:
             taken.is_held = await self._is_held(connection, wanted, limits)
         return taken
+
+    async def has_room(
+        self, connection: AsyncConnection, pool: str, names: Sequence[str]
+    ) -> tuple[str, bool | None]:
+        """Tell whether the limits let one more job in, and keep others out until the transaction ends.
+
+        ``names`` are the action's. Gives the job's lane, too; None: nothing limits it.
+        """
+        limits = await self._limits(connection)
+        queue = (pool, self.book.lane_of(names))
+        keys = Rooms(limits, {}).limits_of(queue)
+        if not keys:
+            return queue[1], None
+        return queue[1], Rooms(await lock_limits(connection, keys), await _claimed(connection)).enter(queue)
 
     async def _limits(self, connection: AsyncConnection) -> list[Limit]:
         book = self.book

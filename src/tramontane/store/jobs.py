@@ -7,7 +7,7 @@ process and lost only by :meth:`Jobs.lose_claims`, the verdict that the process 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -85,6 +85,20 @@ class Jobs:
             taken = await self._claiming.claim(connection, wanted)
         jobs = [ClaimedJob(_claimed_by(job, process_id), taken.actions[job.action_id]) for job in taken.jobs]
         return Claim(jobs, taken.may_be_more, taken.is_held)
+
+    async def hold(self, job: JobRow, names: Sequence[str]) -> bool | None:
+        """Hold slots of limits for an action that is run without a record, by the process in ``claimed_by``.
+
+        ``names`` are the action's. False: there is no slot; None: nothing limits it, and nothing is held.
+        True: the row is there until :meth:`finish`.
+        """
+        async with self._database.write() as connection:
+            lane, has_room = await self._claiming.has_room(connection, job.pool, names)
+            if has_room:
+                values = codec.write_job(replace(job, lane=lane))
+                row = dict(zip(statements.JOBS.columns, values, strict=True))
+                await connection.execute(sa.insert(schema.jobs).values(row))
+        return has_room
 
     async def in_service(self) -> list[tuple[str, str, str, int, int]]:
         """Of what is claimed, the last places: (pool, lane, action name, urgency, place)."""

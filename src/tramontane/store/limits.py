@@ -28,7 +28,8 @@ from tramontane.store.database import Database
 Kind = Literal["pool", "action"]
 KINDS: Final = ("action", "pool")
 
-_WORKERS: Final = "worker:"  # begins the stored names of actions that workers bring
+WORKERS: Final = "worker:"
+"""Begins the stored names of actions that workers bring, and of their pools: a limit is for both."""
 
 CURRENT: Final = 1.0
 """Seconds for which a process may take what it knows for what is."""
@@ -97,7 +98,7 @@ class LimitBook:
 
     def caps(self, pool: str) -> bool:
         """Tell whether a pool is limited."""
-        return pool in self._pools
+        return pool.removeprefix(WORKERS) in self._pools
 
     def lane_of(self, names: Collection[str]) -> str:
         """Give the lane of a job whose action has these names, outermost first; ``""``: it isn't limited."""
@@ -114,8 +115,8 @@ def names_of(name: str, adhoc: Sequence[Any]) -> list[str]:
     ``name`` and ``adhoc`` are those of its execution.
     """
     if not adhoc:
-        return [name.removeprefix(_WORKERS)]
-    return [*(str(each[0]) for each in adhoc), str(adhoc[-1][3]).removeprefix(_WORKERS)]
+        return [name.removeprefix(WORKERS)]
+    return [*(str(each[0]) for each in adhoc), str(adhoc[-1][3]).removeprefix(WORKERS)]
 
 
 class Limits:
@@ -159,7 +160,8 @@ class Limits:
         table, jobs = schema.limits, schema.jobs
 
         def count(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
-            of_limit = sa.case((table.c.kind == "pool", jobs.c.pool), else_=jobs.c.lane) == table.c.name
+            of_pool = jobs.c.pool.in_([table.c.name, sa.literal(WORKERS) + table.c.name])
+            of_limit = sa.case((table.c.kind == "pool", of_pool), else_=jobs.c.lane == table.c.name)
             return sa.select(sa.func.count()).select_from(jobs).where(of_limit, *conditions).scalar_subquery()
 
         statement = (

@@ -14,6 +14,7 @@ from tramontane.errors import NotFoundError
 from tramontane.lang import WorkflowSpec
 from tramontane.store.reads.blockers import read_open_work, read_sources
 from tramontane.store.reads.objects import not_found, read_by_id
+from tramontane.store.reads.queue import QueueFacts, read_queue
 from tramontane.store.reads.resources import EXECUTIONS
 
 _STATE: Final = (EXECUTIONS.by_name["state"],)
@@ -34,7 +35,9 @@ async def show_blockers(api: Api, request: Request) -> Response:
         names = {name for join in joins for name in spec.inbound.get(join.name, ())}
     sources = await read_sources(api.reader, execution_id, names)
     status = api.services.maintenance.status
-    return answer(diagnosis(work, status, sources, spec, api.now()))
+    waiting = work.waiting_jobs
+    queue = await read_queue(api.reader, waiting, request.caller) if waiting else QueueFacts()
+    return answer(diagnosis(work, status, sources, spec, api.now(), queue))
 
 
 async def _spec(api: Api, spec_hash: str) -> WorkflowSpec | None:

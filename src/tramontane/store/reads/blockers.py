@@ -86,6 +86,14 @@ class OpenAction(NamedTuple):
     pool: str | None
     claimed_by: str | None
     node_name: str | None
+    lane: str | None = None
+    urgency: int | None = None
+    place: int | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Nobody has claimed its job."""
+        return self.queued_at is not None and self.claimed_by is None
 
 
 class OpenCall(NamedTuple):
@@ -133,6 +141,11 @@ class OpenWork:
     calls: Mapping[str, Sequence[OpenCall]]
     processes: Sequence[Process]
 
+    @property
+    def waiting_jobs(self) -> list[OpenAction]:
+        """Actions that nobody has begun to run."""
+        return [each for of_task in self.actions.values() for each in of_task if each.is_waiting]
+
 
 async def read_open_work(reader: Reader, execution_id: str) -> OpenWork | None:
     """Read what is open in an execution; None: there is none of this id (visibility isn't asked for)."""
@@ -155,8 +168,9 @@ async def read_open_work(reader: Reader, execution_id: str) -> OpenWork | None:
             running[row[0]].append(OpenAction(*row))
         for row in await reader.lookup(_CALLS, key):
             called[row[0]].append(OpenCall(*row))
-    is_waiting = any(job.queued_at and not job.claimed_by for jobs_ in running.values() for job in jobs_)
-    processes = [Process(*row) for row in await reader.lookup(_PROCESSES, {})] if is_waiting else []
+    processes: list[Process] = []
+    if any(job.is_waiting for jobs_ in running.values() for job in jobs_):
+        processes = [Process(*row) for row in await reader.lookup(_PROCESSES, {})]
     return OpenWork(
         standing,
         inbox_rows,
@@ -265,6 +279,9 @@ def _actions() -> Select[Any]:
             jobs.c.pool,
             jobs.c.claimed_by,
             nodes.c.name.label("node_name"),
+            jobs.c.lane,
+            jobs.c.urgency,
+            jobs.c.place,
         )
         .select_from(
             ranked.join(action_executions, action_executions.c.id == ranked.c.id)
