@@ -170,3 +170,50 @@ def test_a_worker_gets_the_jobs_of_its_own_project_and_brings_actions_for_it_alo
     assert theirs.post("/v2/workers/complete", report).json == {"accepted": False}
     assert ours.post("/v2/workers/complete", report).json == {"accepted": True}
     assert ours.get(f"/v2/action_executions/{started['id']}").json["state"] == "SUCCESS"
+
+
+def test_a_result_that_is_durable_shows_before_its_workflow_takes_it(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    execution = service.start("wf")
+    (job,) = poll(service, "w", wait=10)
+    service.run(service.node.runtime.inbox.stop())
+    url = f"/v2/action_executions/{job['action_id']}"
+    task = service.tasks(execution["id"])["a"]
+    assert service.get(url).json["state"] == "RUNNING"
+    assert complete(service, "w", job, data={"size": 3})
+    assert not complete(service, "w", job, data={"size": 4})
+    nested = f"/v2/tasks/{task['id']}/action_executions"
+    for shown in (
+        service.get(url).json,
+        service.get(f"{nested}/{job['action_id']}").json,
+        service.items("/v2/action_executions?include_output=true")[0],
+        service.items(f"{nested}?include_output=true")[0],
+    ):
+        assert (shown["state"], shown["output"]) == ("SUCCESS", '{"result":{"size":3}}')
+        assert shown["accepted"] is True
+        assert shown["updated_at"] is not None
+    assert service.get(f"{url}?fields=name,state").json == {
+        "id": job["action_id"],
+        "name": "img.resize",
+        "state": "SUCCESS",
+    }
+    assert "output" not in service.items("/v2/action_executions")[0]
+    # A page that was chosen by the state shows what it was chosen by.
+    (running,) = service.items("/v2/action_executions?state=RUNNING")
+    assert running["state"] == "RUNNING"
+    assert service.execution(execution["id"])["state"] == "RUNNING"
+    service.run(service.node.runtime.inbox.start())
+    assert service.finish(execution["id"])["output"] == '{"got":{"size":3}}'
+    assert service.get(url).json["state"] == "SUCCESS"
+
+
+def test_an_error_that_waits_shows_as_one(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    service.start("wf")
+    (job,) = poll(service, "w", wait=10)
+    service.run(service.node.runtime.inbox.stop())
+    assert complete(service, "w", job, error="no such image")
+    shown = service.get(f"/v2/action_executions/{job['action_id']}").json
+    assert (shown["state"], shown["output"]) == ("ERROR", '{"result":"no such image"}')

@@ -3,7 +3,7 @@ action specification, sections 9 and 10)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from tramontane.clock import Clock
 from tramontane.core.adhoc import ResolvedAction, resolve
 from tramontane.core.decision import ActionKey
-from tramontane.core.events import ActionCompleted, ActionPaused, ActionResumed, AnyEvent
-from tramontane.core.state import ActionExecution, Json
+from tramontane.core.events import ActionCompleted, ActionPaused, ActionResumed, AnyEvent, from_data
+from tramontane.core.state import ActionExecution, Json, Micros
 from tramontane.core.texts import check_size
 from tramontane.errors import (
     BadRequestError,
@@ -221,6 +221,30 @@ class ActionExecutionUseCases:
             description=order.description,
             created_at=self._engine.now(),
         )
+
+    # -- look -----------------------------------------------------------------------------
+
+    async def reported(self, action_ids: Sequence[str]) -> Mapping[str, ActionExecution]:
+        """Of these action executions, those whose result is durable, though their workflow's turn is still
+        to take it; as they are with it.
+
+        An executor or a worker has its answer when the result is in the inbox. Whoever looks then must
+        not see the action run.
+        """
+        results: dict[str, tuple[ActionCompleted, Micros]] = {}
+        wanted = frozenset(action_ids)
+        for row in await self._records.waiting_events(action_ids):
+            event = from_data(row.payload)
+            if isinstance(event, ActionCompleted) and event.action_id in wanted:
+                results.setdefault(event.action_id, (event, row.created_at))
+        found = {}
+        for action_id, (event, moment) in results.items():
+            action = await self._records.action(action_id)
+            if action is None or action.is_completed or event.attempt not in (None, action.attempt):
+                continue
+            result = self._results.finished(action.adhoc, Result(event.data, event.error, event.cancel))
+            found[action_id] = ended(action, result, moment)
+        return found
 
     # -- report ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ their commit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -168,6 +168,10 @@ class Maintenance(Protocol):
 
 
 class ActionExecutions(Protocol):
+    async def reported(self, action_ids: Sequence[str]) -> Mapping[str, ActionExecution]:
+        """Of these action executions, those whose result is durable, though their workflow's turn is
+        still to take it; as they are with it."""
+
     async def run(self, caller: Caller, order: RunOrder) -> ActionExecution | Result:
         """Run an action: its stored execution, or the bare result if nothing is stored."""
 

@@ -15,8 +15,10 @@ from tramontane.store.codec import RowReader
 from tramontane.store.commit import write_rows
 from tramontane.store.database import Database
 from tramontane.store.executions import Executions
-from tramontane.store.queries import columns
+from tramontane.store.queries import chunks, columns, records
 from tramontane.store.records import InboxRow, JobRow, TaskPlace
+
+_MOST_EVENTS = 1000
 
 
 class SingleRecords:
@@ -55,6 +57,24 @@ class SingleRecords:
             codec.read_action,
             sa.select(*columns(actions, codec.read_action)).where(actions.c.id == action_id),
         )
+        return found
+
+    async def waiting_events(self, action_ids: Sequence[str]) -> Sequence[InboxRow]:
+        """Read the events that wait for the executions of these actions, oldest first; of many not all."""
+        inbox, actions = schema.inbox, schema.action_executions
+        found: list[InboxRow] = []
+        async with self._database.read() as connection:
+            for ids in chunks(action_ids):
+                whose = sa.select(actions.c.execution_id).where(
+                    actions.c.id.in_(ids), actions.c.execution_id.is_not(None)
+                )
+                rows = await connection.execute(
+                    sa.select(*columns(inbox, codec.read_inbox))
+                    .where(inbox.c.execution_id.in_(whose))
+                    .order_by(inbox.c.created_at, inbox.c.id)
+                    .limit(_MOST_EVENTS)
+                )
+                found += records(codec.read_inbox, rows)
         return found
 
     async def _one(self, reader: RowReader, statement: sa.Select[Any]) -> Any:

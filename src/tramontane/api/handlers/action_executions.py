@@ -12,6 +12,7 @@ from tramontane.api.encoding import answer, no_content
 from tramontane.api.kinds import ACTION_EXECUTION_LIST
 from tramontane.api.media import read_object
 from tramontane.api.records import action_execution_data, unsaved_run_data
+from tramontane.api.reported import finish_list, show_reported
 from tramontane.api.request import Request
 from tramontane.api.values_in import (
     Converter,
@@ -52,14 +53,16 @@ _FOR_DELETE: Final = tuple(ACTION_EXECUTIONS.by_name[name] for name in ("task_ex
 
 
 async def list_action_executions(api: Api, request: Request) -> Response:
-    return await list_objects(api, request, ACTION_EXECUTION_LIST)
+    return await list_objects(api, request, ACTION_EXECUTION_LIST, finish=finish_list)
 
 
 async def show_action_execution(api: Api, request: Request) -> Response:
     fields, _ = chosen_fields(ACTION_EXECUTION_LIST, request.allow_parameters("fields").get("fields"))
     action_id = request.arguments["id"]
     row = await read_by_id(api.reader, ACTION_EXECUTIONS, fields, action_id, request.caller)
-    return answer(encoded(fields, row))
+    shown = encoded(fields, row)
+    await show_reported(api, [shown])
+    return answer(shown)
 
 
 async def run_action(api: Api, request: Request) -> Response:

@@ -19,6 +19,7 @@ from tramontane.api.kinds import (
 )
 from tramontane.api.listing import read_condition
 from tramontane.api.media import read_object
+from tramontane.api.reported import finish_list, show_reported
 from tramontane.api.request import Request
 from tramontane.api.values_in import Converter, anything, boolean, checked, json_object, require_uuid, text
 from tramontane.errors import BadRequestError, IllegalStateError
@@ -106,7 +107,7 @@ async def change_task(api: Api, request: Request) -> Response:
 
 async def list_task_actions(api: Api, request: Request) -> Response:
     fixed = read_condition(ACTION_EXECUTIONS.by_name["task_execution_id"], _task_id(request))
-    return await list_objects(api, request, TASK_ACTION_EXECUTION_LIST, fixed=(fixed,))
+    return await list_objects(api, request, TASK_ACTION_EXECUTION_LIST, fixed=(fixed,), finish=finish_list)
 
 
 async def show_task_action(api: Api, request: Request) -> Response:
@@ -117,7 +118,9 @@ async def show_task_action(api: Api, request: Request) -> Response:
     if owner != _task_id(request):
         raise not_found(ACTION_EXECUTIONS, action_id)
     row = await read_by_id(api.reader, ACTION_EXECUTIONS, fields, action_id, request.caller)
-    return answer(encoded(fields, row))
+    shown = encoded(fields, row)
+    await show_reported(api, [shown])
+    return answer(shown)
 
 
 async def list_task_workflows(api: Api, request: Request) -> Response:
