@@ -205,13 +205,14 @@ def _wire(
     definitions = Definitions(database)
     reader = DatabaseReader(database)
     served = Served(database)
+    brought = WorkerActions(served)
     catalog = Catalog(
         definitions,
         StoredRecords(reader, store),
         registry,
         load_workflow,
         load_action,
-        WorkerActions(served),
+        brought,
     )
     committer = Committer(store, node_id)
     credentials = Credentials(secrets_of(settings), identity.trusts)
@@ -342,6 +343,7 @@ def _wire(
         action_executions=alone,
         workers=workers,
         limits=LimitUseCases(Limits(database), engine.now, limits_changed),
+        brought=brought,
     )
     runtime = Node(
         engine=engine,

@@ -31,10 +31,12 @@ from tramontane.service.maintenance import Maintenance
 from tramontane.service.members import Members
 from tramontane.service.services import Services
 from tramontane.service.workbooks import Workbooks
+from tramontane.service.workers import WorkerActions
 from tramontane.store.database import Database, open_database
 from tramontane.store.definitions import Definitions
 from tramontane.store.maintenance import MaintenanceStore
 from tramontane.store.reads.reader import DatabaseReader
+from tramontane.store.served import Served
 from tramontane.values import FrozenDict
 
 
@@ -110,6 +112,7 @@ class Library:
                 action_executions=nothing,
                 workers=nothing,
                 limits=nothing,
+                brought=WorkerActions(Served(self.database)),
             ),
             clock=self.clock,
         )

@@ -217,3 +217,46 @@ def test_an_error_that_waits_shows_as_one(service: Running) -> None:
     assert complete(service, "w", job, error="no such image")
     shown = service.get(f"/v2/action_executions/{job['action_id']}").json
     assert (shown["state"], shown["output"]) == ("ERROR", '{"result":"no such image"}')
+
+
+def test_what_workers_bring_is_listed_for_whom_it_is_there(
+    service: Running, as_caller: Callable[[str], Client]
+) -> None:
+    poll(service, "w")
+    as_caller("shop").post("/v2/workers/poll", {"worker_id": "v", "actions": ["shop.sell", "std.echo"]})
+    shop, bank = as_caller("shop"), as_caller("bank")
+    shown = shop.get("/v2/actions/img.resize").json
+    assert (shown["name"], shown["input"], shown["is_system"]) == ("img.resize", "image, width=100", False)
+    assert (shown["scope"], shown["project_id"]) == ("public", None)
+    (own,) = shop.items("/v2/actions?name=shop.sell")
+    assert (own["scope"], own["project_id"], own["input"]) == ("private", "shop", "**input")
+    assert bank.items("/v2/actions?name=in:shop.sell,img.resize") == [shown]
+    assert bank.get("/v2/actions/shop.sell").status == 404
+    (echo,) = shop.items("/v2/actions?name=std.echo")
+    assert echo["is_system"] is True, "what is installed comes first"
+    names = [item["name"] for item in service.items("/v2/actions?limit=1000")]
+    assert {"img.resize", "shop.sell"} <= set(names)
+
+
+@pytest.mark.spec("API203")
+def test_a_report_tells_when_whoever_runs_an_action_was_last_seen(service: Running) -> None:
+    poll(service, "w")
+    service.define(FLOW)
+    execution = service.start("wf")
+    url = f"/v2/executions/{execution['id']}/report"
+
+    def heartbeat() -> str | None:
+        (task,) = service.get(url).json["root_workflow_execution"]["task_executions"]
+        (action,) = task["action_executions"]
+        seen = action["last_heartbeat"]
+        assert seen is None or isinstance(seen, str)
+        return seen
+
+    service.tasks(execution["id"])
+    assert heartbeat() is None, "it waits for a worker"
+    (job,) = poll(service, "w", wait=10)
+    seen = heartbeat()
+    assert seen is not None and len(seen) == len("2026-01-01 00:00:00")
+    assert complete(service, "w", job, data=1)
+    service.finish(execution["id"])
+    assert heartbeat() is None

@@ -1,4 +1,5 @@
-"""The list of actions: installed, ad-hoc and dynamic ones together (REST specification, section 5.7).
+"""The list of actions: installed, ad-hoc and dynamic ones and those of workers together (REST
+specification, section 5.7).
 
 It is merged, filtered and sorted here, since installed actions are no rows. Unlike other lists it is
 never cut unless a limit is asked for, and its marker may be a name.
@@ -7,7 +8,7 @@ never cut unless a limit is asked for, and its marker may be a name.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -27,18 +28,24 @@ from tramontane.api.listing import (
 )
 from tramontane.api.request import Request, unknown_parameter
 from tramontane.api.values_in import flag
+from tramontane.auth import Caller
 from tramontane.errors import BadRequestError
 from tramontane.service.code import Listed
 from tramontane.store.reads.listing import Condition, ListQuery
 from tramontane.store.reads.objects import Row, read_page
 from tramontane.store.reads.resources import ACTIONS, CODE_ACTIONS
+from tramontane.store.tenancy import PRIVATE, PUBLIC
 
 Action = dict[str, Any]
 """An action as it is listed; times are still in microseconds."""
 
 _FILTERS: Final = ACTION_LIST.filters
 _PARAMETERS: Final = ACTION_LIST.parameters
-_LACKED: Final = {"installed": ("scope", "created_at", "updated_at"), "dynamic": ("created_at", "updated_at")}
+_LACKED: Final = {
+    "installed": ("scope", "created_at", "updated_at"),
+    "dynamic": ("created_at", "updated_at"),
+    "worker": ("created_at", "updated_at"),
+}
 """What actions of a kind don't have: filters by it leave them in."""
 
 _SCOPED: Final = ("project_id", "scope", "namespace")
@@ -104,6 +111,36 @@ async def dynamic(api: Api, rows: Sequence[Row]) -> list[Action]:
     ]
 
 
+async def brought(api: Api, caller: Caller, names: Collection[str]) -> list[Action]:
+    """Actions that workers bring, but for those of ``names``: what is defined or installed comes first."""
+    return [
+        {
+            "kind": "worker",
+            "id": action.name,
+            "name": action.name,
+            "is_system": False,
+            "input": action.signature.text,
+            "description": None,
+            "tags": None,
+            "definition": "",
+            "scope": PRIVATE if action.project_id else PUBLIC,
+            "project_id": action.project_id or None,
+            "created_at": None,
+            "updated_at": None,
+            "namespace": "",
+        }
+        for action in await api.services.brought.all(caller)
+        if action.name not in names
+    ]
+
+
+async def brought_data(api: Api, caller: Caller, name: str) -> Action | None:
+    """The action of this name that workers bring, as clients see it: for the caller's project, or for all."""
+    found = [action for action in await brought(api, caller, ()) if action["name"] == name]
+    found.sort(key=lambda action: (action["project_id"] != caller.project_id, action["project_id"] or ""))
+    return _data(found[0]) if found else None
+
+
 async def dynamic_data(api: Api, row: Row) -> Action:
     """A dynamic action as clients see it: its times show as empty texts here."""
     return _data((await dynamic(api, [row]))[0])
@@ -137,6 +174,7 @@ async def action_page(api: Api, request: Request) -> Response:
         *(stored(row) for row in found.rows),
         *await dynamic(api, uploaded.rows),
     ]
+    actions += await brought(api, request.caller, {action["name"] for action in actions})
     matching = [action for action in actions if all(_matches(item, action) for item in conditions)]
     for name, descending in reversed(order):
         matching.sort(key=lambda action, key=name: _sort_value(action[key]), reverse=descending)  # type: ignore[misc]

@@ -82,4 +82,4 @@ def _task(row: Row, actions: list[dict[str, Any]], called: list[dict[str, Any]])
 
 
 def _action(row: Row) -> dict[str, Any]:
-    return {**_entry(row[1:7]), "accepted": bool(row[7]), "last_heartbeat": None}
+    return {**_entry(row[1:7]), "accepted": bool(row[7]), "last_heartbeat": shown(row[8])}

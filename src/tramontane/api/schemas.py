@@ -229,7 +229,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         {
             **_REPORTED,
             "action_executions": items(
-                record({**_REPORTED, "accepted": BOOLEAN, "last_heartbeat": {"type": "null"}})
+                record({**_REPORTED, "accepted": BOOLEAN, "last_heartbeat": MAYBE_TEXT})
             ),
             "workflow_executions": items(ref("ReportedExecution")),
             "retry_count": INTEGER,

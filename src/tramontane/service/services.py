@@ -25,7 +25,7 @@ from tramontane.service.event_triggers import EventTriggers
 from tramontane.service.limits import LimitUseCases
 from tramontane.service.members import Members
 from tramontane.service.workbooks import Workbooks
-from tramontane.service.workers import WorkerUseCases
+from tramontane.service.workers import WorkerActions, WorkerUseCases
 from tramontane.values import EMPTY, FrozenDict
 
 MaintenanceStatus = Literal["RUNNING", "PAUSING", "PAUSED"]
@@ -210,3 +210,4 @@ class Services:
     action_executions: ActionExecutions
     workers: WorkerUseCases
     limits: LimitUseCases
+    brought: WorkerActions

@@ -71,6 +71,15 @@ class WorkerPoll:
     number: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BroughtAction:
+    """An action of workers as people see it; ``project_id`` ``""``: it is there for all projects."""
+
+    name: str
+    project_id: str
+    signature: Signature
+
+
 class WorkerActions:
     """Finds actions that workers bring (:class:`tramontane.service.catalog.WorkerActions`)."""
 
@@ -82,6 +91,15 @@ class WorkerActions:
         if described is None:
             return None
         return WorkerAction(f"{WORKERS}{name}", name, signature_of(described.get("parameters")))
+
+    async def all(self, caller: Caller) -> Sequence[BroughtAction]:
+        """List the actions that workers bring for the caller's project; an administrator sees all."""
+        return [
+            BroughtAction(name, project_id, signature_of(described.get("parameters")))
+            for project_id, actions in (await self._served.actions()).items()
+            if caller.is_admin or project_id in ("", caller.project_id)
+            for name, described in actions.items()
+        ]
 
 
 def signature_of(parameters: Any) -> Signature:

@@ -45,6 +45,10 @@ class Served:
                 return known[project][name]
         return None
 
+    async def actions(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every action that workers have brought: project (``""``: all of them) -> name -> description."""
+        return await self._read(_ACTIONS) or {}
+
     async def remember_actions(self, project_id: str, actions: Mapping[str, Any]) -> bool:
         """Note actions that workers bring, by name; False: all of that was known."""
         known = (await self._read(_ACTIONS) or {}).get(project_id, {})

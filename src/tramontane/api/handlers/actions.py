@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from tramontane.api.action_list import action_page, dynamic_data, installed_data, stored_data
+from tramontane.api.action_list import action_page, brought_data, dynamic_data, installed_data, stored_data
 from tramontane.api.context import Api
 from tramontane.api.definitions import action_data
 from tramontane.api.encoding import answer, definition_answer, no_content
@@ -26,8 +26,8 @@ async def list_actions(api: Api, request: Request) -> Response:
 
 
 async def show_action(api: Api, request: Request) -> Response:
-    """Show an action: an ad-hoc one by name (in its namespace, then in the default one) or id, a dynamic or
-    an installed one by name."""
+    """Show an action: an ad-hoc one by name (in its namespace, then in the default one) or id, a dynamic,
+    an installed one or one of workers by name."""
     given = request.allow_parameters("namespace", "fields")
     identifier = request.arguments["identifier"]
     namespace = request.arguments.get("namespace", given.get("namespace", ""))
@@ -38,9 +38,12 @@ async def show_action(api: Api, request: Request) -> Response:
     if code is not None:
         return answer(await dynamic_data(api, code))
     installed = api.services.registry.find(identifier)
-    if installed is None:
+    if installed is not None:
+        return answer(installed_data(installed))
+    brought = await brought_data(api, request.caller, identifier)
+    if brought is None:
         raise not_found(ACTIONS, identifier, namespace)
-    return answer(installed_data(installed))
+    return answer(brought)
 
 
 async def _stored(api: Api, request: Request, identifier: str, namespace: str) -> Row | None:

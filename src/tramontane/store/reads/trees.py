@@ -19,7 +19,7 @@ from tramontane.states import ERROR, SUCCESS
 from tramontane.store.reads.fields import Field
 from tramontane.store.reads.objects import Reader, Row
 from tramontane.store.reads.resources import EXECUTIONS
-from tramontane.store.schema import action_executions, executions, tasks
+from tramontane.store.schema import action_executions, executions, jobs, nodes, tasks
 
 NO_LIMIT: Final = 2**31 - 1
 _HISTORY: Final = 20
@@ -167,7 +167,11 @@ def _report_tasks(errors_only: bool) -> Select[Any]:
 def _report_actions(errors_only: bool) -> Select[Any]:
     tree = _tree("execution", errors_only)
     actions = action_executions
-    source = tree.join(actions, actions.c.execution_id == tree.c.id)
+    source = (
+        tree.join(actions, actions.c.execution_id == tree.c.id)
+        .outerjoin(jobs, jobs.c.action_id == actions.c.id)
+        .outerjoin(nodes, nodes.c.id == jobs.c.claimed_by)
+    )
     statement = select(
         actions.c.task_id,
         actions.c.id,
@@ -177,6 +181,7 @@ def _report_actions(errors_only: bool) -> Select[Any]:
         actions.c.state,
         actions.c.state_info,
         actions.c.accepted,
+        nodes.c.heartbeat_at,  # of the process that runs it, while one does
     )
     if errors_only:
         source = source.join(tasks, and_(tasks.c.id == actions.c.task_id, tasks.c.state == ERROR))
