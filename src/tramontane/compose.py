@@ -361,7 +361,7 @@ def _wire(
             name=f"{socket.gethostname()}:{os.getpid()}",
             info=freeze({"version": tramontane.__version__, "pools": pools}),
             seconds=settings.heartbeat_seconds,
-            declared_dead=executor.check_claims,
+            declared_dead=executor.accept_verdict,
             pulse=None if exclusive else lambda: open_pulse(settings.database, node_id),
         ),
         reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive, taken=executions_came),

@@ -110,7 +110,7 @@ def _wire(
             kind="executor",
             info=freeze({"version": tramontane.__version__, "pools": served}),
             seconds=settings.heartbeat_seconds,
-            declared_dead=executor.check_claims,
+            declared_dead=executor.accept_verdict,
             pulse=lambda: open_pulse(settings.database, work.process_id),
         ),
         wakeups=wakeups,

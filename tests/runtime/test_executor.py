@@ -24,6 +24,9 @@ class Queue:
         await self.claims.put(answer)
         return await answer
 
+    async def settle_doubts(self) -> None:
+        """Nothing is in doubt."""
+
     async def release_others(self, begun: Collection[tuple[str, int]]) -> None:
         """Nothing is claimed."""
 

@@ -192,6 +192,9 @@ class Claims:
             raise UnavailableError("the database is away")
         return self._held & set(jobs)
 
+    async def settle_doubts(self) -> None:
+        """Nothing is in doubt."""
+
     async def give_back(self, job: Any) -> None:
         self.given_back.append(job.action_id)
 
@@ -207,7 +210,7 @@ async def _played(claims: Claims, is_sure: bool) -> Claims:
     runner: Any = None
     executor = Executor(Registry(), runner, slots=1, poll_seconds=1000)
     executor.connect(work)
-    executor.begin_if(lambda: is_sure)
+    executor.begin_if(lambda: is_sure, lambda: True)
     await executor.start()
     await still(lambda: executor.statistics.ended == 0)
     await executor.stop(0)

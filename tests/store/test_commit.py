@@ -253,6 +253,25 @@ def test_consumed_events_timers_and_jobs_go_in_the_same_commit(database_url: str
     make.with_database(database_url, test)
 
 
+def test_a_turn_that_uses_up_an_inbox_row_that_is_gone_has_lost_alone(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        store = Executions(database)
+        first, other = make.execution(), make.execution("e2")
+        turn = TurnWrite(first, None, 0, inbox=[make.event(first, "i1")])
+        await store.commit([turn, TurnWrite(other, None, 0)], "n1")
+        second = change(first, 1)
+        second.consumed_inbox = ["i1"]
+        assert states(await store.commit([second], "n1")) == ["committed"]
+        again = change(second.execution, 2)
+        again.consumed_inbox = ["i1"]
+        assert states(await store.commit([again, change(other, 1)], "n2")) == ["lost", "committed"]
+        stored = await store.load("e1")
+        assert stored is not None
+        assert stored.version == 2
+
+    make.with_database(database_url, test)
+
+
 def test_a_job_that_is_sent_again_replaces_the_one_before(database_url: str) -> None:
     async def test(database: Database) -> None:
         store = Executions(database)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 _CLAIM = 64
 """So many jobs are claimed at once."""
 
-_ASK_AGAIN = 0.2
-"""Seconds between questions that the database didn't answer."""
+_ASK_AGAIN = 0.1
+"""Seconds between questions whether a claim still holds."""
 
 
 class Runner(Protocol):
@@ -67,6 +67,9 @@ class JobSource(Protocol):
     """Where jobs come from and results go (:class:`tramontane.service.work.NodeWork` in a node)."""
 
     async def claim(self, pools: Collection[str], limit: int) -> Claim: ...
+    def doubt(self, jobs: Sequence[JobRow]) -> None: ...
+    async def settle_doubts(self) -> None: ...
+    async def accept_verdict(self) -> None: ...
     async def report(self, job: JobRow, result: Result) -> None: ...
     async def hand_over(self, job: JobRow) -> None: ...
     async def give_back(self, job: JobRow) -> None: ...
@@ -131,6 +134,8 @@ class Executor:
         self._held = False  # jobs wait for slots of limits, which the end of an action may set free
         self._tell_others: Callable[[], None] = _nobody
         self._is_sure: Callable[[], bool] = _always
+        self._is_beating: Callable[[], bool] = _always
+        self._verdicts = 0  # how often others have buried this process
         self._accepting = False
         self._work: JobSource | None = None
         self.claiming = Loop("executor", self._claim, poll_seconds)
@@ -208,6 +213,12 @@ class Executor:
         )
         self._running[job.action_id] = _Running(job, task)
 
+    def doubt(self, jobs: Sequence[JobRow]) -> None:
+        assert self._work is not None
+        if jobs:
+            self._work.doubt(jobs)
+            self.claiming.wake()
+
     def wake(self) -> None:
         self.look()
         self._tell_others()
@@ -216,9 +227,11 @@ class Executor:
         """Call ``tell`` when this node wrote jobs that it hasn't claimed itself."""
         self._tell_others = tell
 
-    def begin_if(self, is_sure: Callable[[], bool]) -> None:
-        """Whenever ``is_sure`` says no, ask whether a claim still holds before its job is begun."""
+    def begin_if(self, is_sure: Callable[[], bool], is_beating: Callable[[], bool]) -> None:
+        """Whenever ``is_sure`` says no, ask whether a claim still holds before its job is begun, and wait
+        for that until ``is_beating`` says yes."""
         self._is_sure = is_sure
+        self._is_beating = is_beating
 
     def look(self) -> None:
         """There may be unclaimed jobs: claim some, now or when a slot is free."""
@@ -294,15 +307,25 @@ class Executor:
             running.has_result = True
 
     async def _may_begin(self, job: JobRow) -> bool:
-        """A process that was frozen between claim and begin may have lost the job to a verdict."""
+        """A process that was frozen between claim and begin may have lost the job to a verdict.
+
+        It has to be in the register when it asks: only then nobody takes away what it still holds.
+        """
         assert self._work is not None
+        if self._is_sure():
+            return True
         key = job.action_id, job.attempt
-        while not self._is_sure():
-            try:
-                return key in await self._work.still_held([key])
-            except UnavailableError:
-                await asyncio.sleep(_ASK_AGAIN)
-        return True
+        while True:
+            if self._is_beating():
+                verdicts = self._verdicts
+                try:
+                    is_held = key in await self._work.still_held([key])
+                except UnavailableError:
+                    pass
+                else:
+                    if self._is_beating() and verdicts == self._verdicts:
+                        return is_held
+            await asyncio.sleep(_ASK_AGAIN)
 
     async def _execute(self, job: JobRow, action: ActionExecution) -> Result | None:
         return await self._perform(job.action_name, action.input, job.context, job.timeout, job.dry_run)
@@ -340,6 +363,7 @@ class Executor:
     async def _claim(self) -> float | None:
         """Claim as many jobs as there are free slots; the fewer come, the emptier is the queue."""
         assert self._work is not None
+        await self._work.settle_doubts()
         while wanted := min(self._free, _CLAIM):
             self._claiming = wanted
             self._news = False
@@ -355,6 +379,13 @@ class Executor:
                 self._backlog = False
                 break
         return None
+
+    async def accept_verdict(self) -> None:
+        """Others have judged this process dead: give up all claims, and break off what they were for."""
+        assert self._work is not None
+        self._verdicts += 1
+        await self._work.accept_verdict()
+        await self.check_claims()
 
     async def check_claims(self) -> None:
         """Break off what nobody wants from this process any more: it was cancelled through another node,

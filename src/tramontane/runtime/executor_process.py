@@ -42,7 +42,7 @@ class ExecutorProcess:
         await self.heartbeat.start()
         await self.looking.start()
         await self.wakeups.start()
-        self.executor.begin_if(self.heartbeat.is_sure)
+        self.executor.begin_if(self.heartbeat.is_sure, self.heartbeat.is_beating)
         await self.executor.start()
         log.info("executor started process_id=%s", self.work.process_id)
 

@@ -100,6 +100,11 @@ class Heartbeat:
         now = self._monotonic()
         return now - self._beaten_at <= self._doubtful_after and now >= self._unsure_until
 
+    def is_beating(self) -> bool:
+        """Tell whether this process is in the register and has shown its life lately."""
+        is_late = self._monotonic() - self._beaten_at > self._doubtful_after
+        return not is_late and not self._is_buried.is_set()
+
     def was_heard(self, began: float, now: Micros | None) -> None:
         """Take the answer to a beat that ``began`` then; in whatever thread."""
         if now is None:

@@ -77,7 +77,7 @@ class Node:
         await self.watch.start()
         await self.queue.start()
         await self.maintenance.start()
-        self.executor.begin_if(self.heartbeat.is_sure)
+        self.executor.begin_if(self.heartbeat.is_sure, self.heartbeat.is_beating)
         await self.executor.start()
         if self.claims is not None:
             await self.claims.start()

@@ -164,6 +164,8 @@ class ActionExecutionUseCases:
             await self._records.add_action(record, job)
         except BaseException:
             self._jobs.release(int(is_ours))
+            if is_ours:
+                self._jobs.doubt([job])  # it may be written all the same
             raise
         if is_ours:
             self._jobs.begin(job, record)

@@ -63,8 +63,10 @@ class Reviver:
                     outcome = await self._attempt(slots, event, guard, ids, deliver)
             finally:
                 done(slots)
-            if outcome is not None:
+            if isinstance(outcome, Execution):
                 return outcome
+            if outcome.in_doubt:
+                ids = Ids(self._new_id)  # rows may have the others
             await asyncio.sleep(random.uniform(0, 0.005 * 2 ** min(attempt, 8)))
         raise UnavailableError("The executions on the way to the root change too fast; try again.")
 
@@ -87,8 +89,8 @@ class Reviver:
         guard: Guard | None,
         ids: Ids,
         deliver: Deliver,
-    ) -> Execution | None:
-        """Decide the way up and commit it; None: a race was lost."""
+    ) -> Execution | Lost:
+        """Decide the way up and commit it."""
         won = False
         try:
             turns = await self._decide(slots, event, guard, ids)
@@ -102,7 +104,7 @@ class Reviver:
                 won = True
                 return execution
             if isinstance(verdict, Lost):
-                return None
+                return verdict
             raise as_error(verdict)
         finally:
             if not won:

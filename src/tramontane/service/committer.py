@@ -37,7 +37,13 @@ class Won:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Another node was faster (or a sibling of the bundle lost): reload and decide again."""
+    """Another node was faster (or a sibling of the bundle lost): reload and decide again.
+
+    ``in_doubt``: the unit may have been written before the other one wrote. Its ids may be in use, and
+    its jobs claimed.
+    """
+
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +232,7 @@ class Committer:
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
         for unit in batch:
-            _settle([unit], Won() if unit.turns[0].execution.id in written else Lost())
+            _settle([unit], Won() if unit.turns[0].execution.id in written else Lost(in_doubt=True))
 
 
 def _settle(batch: Sequence[_Unit], verdict: Verdict) -> None:

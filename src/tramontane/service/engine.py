@@ -480,6 +480,8 @@ class Engine:
             if isinstance(verdict, Lost):
                 self.statistics.conflicts += 1
                 slot.conflicts += 1
+                if verdict.in_doubt:
+                    ids = Ids(self.new_id)  # rows may have the others
                 await _back_off(slot.conflicts)
             else:
                 await self._after_refusal(slot, batch, verdict.reason)

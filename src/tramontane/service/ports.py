@@ -101,6 +101,9 @@ class Jobs(Protocol):
     def begin(self, job: JobRow, action: ActionExecution) -> None:
         """Run a job that is written and claimed by this node, on a slot that was reserved for it."""
 
+    def doubt(self, jobs: Sequence[JobRow]) -> None:
+        """These may be written and claimed by this node, which won't run them: see that they get free."""
+
     def wake(self) -> None:
         """Unclaimed jobs were written."""
 
@@ -144,6 +147,9 @@ class NoJobs:
 
     def begin(self, job: JobRow, action: ActionExecution) -> None:
         raise AssertionError("a job was claimed for a node without an executor")
+
+    def doubt(self, jobs: Sequence[JobRow]) -> None:
+        return None
 
     def wake(self) -> None:
         return None

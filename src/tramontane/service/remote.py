@@ -15,7 +15,7 @@ from tramontane.core.events import ActionCompleted, to_data
 from tramontane.core.state import Micros
 from tramontane.errors import UnavailableError
 from tramontane.results import Result
-from tramontane.service.claims import lose_claims, release_others
+from tramontane.service.claims import Doubts, lose_claims, release_others
 from tramontane.service.ports import ExecutionStore
 from tramontane.service.standalone import StandAloneResults
 from tramontane.store.jobs import Claim, Jobs
@@ -137,10 +137,19 @@ class ExecutorWork:
         self._new_id = new_id
         self._now = now
         self._told = told
+        self._doubts = Doubts(jobs, process_id)
 
     async def claim(self, pools: Collection[str], limit: int) -> Claim:
         """Claim unclaimed jobs of these pools, in fair order."""
-        return await self._jobs.claim(self.process_id, pools, limit)
+        return await self._doubts.note(self._jobs.claim(self.process_id, pools, limit))
+
+    def doubt(self, jobs: Sequence[JobRow]) -> None:
+        """These may be claimed by this process, which doesn't run them."""
+        self._doubts.add((job.action_id, job.attempt) for job in jobs)
+
+    async def settle_doubts(self) -> None:
+        """Give back jobs that this process may have claimed without getting to know it."""
+        await self._doubts.settle()
 
     async def report(self, job: JobRow, result: Result) -> None:
         """Bring the result of a job; returns when it is durable, and a slot of its limit is free again."""
@@ -179,6 +188,10 @@ class ExecutorWork:
     async def lose_claims(self) -> int:
         """Give up what was not finished: it is lost, or sent again where that is safe."""
         return await lose_claims(self._jobs, self.process_id, self._new_id, self._now, self._told)
+
+    async def accept_verdict(self) -> None:
+        """Others have buried this process: give up what it had claimed, before it registers again."""
+        await self.lose_claims()
 
     async def leave(self) -> None:
         """Take this process out of the register."""

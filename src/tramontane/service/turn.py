@@ -21,7 +21,7 @@ from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.service.cache import Slot, Submission
 from tramontane.service.catalog import Catalog, Known
 from tramontane.service.changes import Changes, Delivery, Effects
-from tramontane.service.committer import Committer, Refused, Unwritten, Verdict, Won
+from tramontane.service.committer import Committer, Lost, Refused, Unwritten, Verdict, Won
 from tramontane.service.deciding import Decider, Ids
 from tramontane.service.ports import ExecutionStore, Jobs, Timers, Witness
 from tramontane.service.queueing import JobQueue
@@ -258,6 +258,8 @@ class Turns:
         try:
             verdict = await self._committer.commit([write for write, _ in written])
             won = isinstance(verdict, Won)
+            if isinstance(verdict, Lost) and verdict.in_doubt:
+                self._jobs.doubt([job for _, effects in written for job, _ in effects.claimed])
         finally:
             if not won:
                 self._jobs.release(reserved)

@@ -13,7 +13,7 @@ from tramontane.core.state import ActionExecution, Micros, Timer
 from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.results import Result
 from tramontane.service.action_executions import ActionExecutionUseCases
-from tramontane.service.claims import lose_claims, release_others
+from tramontane.service.claims import Doubts, lose_claims, release_others
 from tramontane.service.engine import Engine
 from tramontane.service.pools import pool_of
 from tramontane.service.queueing import JobQueue
@@ -54,6 +54,7 @@ class NodeWork:
         self._queues = queues
         self._nodes = nodes
         self._queue = queue
+        self._doubts = Doubts(jobs, engine.node_id)
 
     @property
     def node_id(self) -> str:
@@ -66,13 +67,21 @@ class NodeWork:
 
     async def claim(self, pools: Collection[str], limit: int) -> Claim:
         """Claim unclaimed jobs of these pools for this node, in fair order."""
-        claim = await self._jobs.claim(self.node_id, pools, limit)
+        claim = await self._doubts.note(self._jobs.claim(self.node_id, pools, limit))
         self._queue.serve(each.job for each in claim.jobs)
         return claim
 
     async def look_at_queue(self) -> None:
         """See how far the queues are that this node has put jobs into."""
         await self._queue.look(self._jobs)
+
+    def doubt(self, jobs: Sequence[JobRow]) -> None:
+        """These may be claimed by this node, which doesn't run them."""
+        self._doubts.add((job.action_id, job.attempt) for job in jobs)
+
+    async def settle_doubts(self) -> None:
+        """Give back jobs that this node may have claimed without getting to know it."""
+        await self._doubts.settle()
 
     async def report(self, job: JobRow, result: Result) -> None:
         """Bring the result of a job; returns when it is durable, or when nobody wants it any more."""
@@ -142,11 +151,23 @@ class NodeWork:
             await self.report(job, Result(error=text))
         return len(jobs)
 
-    async def lose_claims(self, process_id: str) -> int:
-        """Take away all claims of a process that is over: its actions were lost, or are sent again."""
+    async def lose_claims(self, process_id: str, *, only_absent: bool = False) -> int:
+        """Take away all claims of a process that is over: its actions were lost, or are sent again.
+
+        ``only_absent``: unless it has come back.
+        """
         return await lose_claims(
-            self._jobs, process_id, self._engine.new_id, self._engine.now, self._engine.look
+            self._jobs,
+            process_id,
+            self._engine.new_id,
+            self._engine.now,
+            self._engine.look,
+            only_absent=only_absent,
         )
+
+    async def accept_verdict(self) -> None:
+        """Others have buried this node: give up what it had claimed, before it enters the register again."""
+        await self.lose_claims(self.node_id)
 
     # -- timers ---------------------------------------------------------------------------
 
@@ -241,7 +262,7 @@ class NodeWork:
         ``in_order``: it ended as it should, so its executions aren't to blame.
         """
         await self._nodes.remove(process_id)
-        lost = await self.lose_claims(process_id)
+        lost = await self.lose_claims(process_id, only_absent=True)
         taken = await self.take_executions(process_id, in_order=in_order)
         log.info("took over node_id=%s lost_claims=%d executions=%d", process_id, lost, taken)
 

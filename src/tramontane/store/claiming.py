@@ -143,10 +143,9 @@ class Claiming:
         self._asked = 0
         self._aged_again_at = -math.inf
 
-    async def claim(self, connection: AsyncConnection, wanted: Wanted) -> Taken:
-        """Claim jobs within the transaction of ``connection``."""
+    async def claim(self, connection: AsyncConnection, wanted: Wanted, taken: Taken) -> None:
+        """Claim jobs within the transaction of ``connection``; ``taken`` gets to know which."""
         limits = await self._limits(connection)
-        taken = Taken([], {})
         for _ in range(_ROUNDS):
             left = wanted.limit - len(taken.jobs)
             found, is_all = await self._next(connection, wanted, limits, left)
@@ -156,7 +155,6 @@ class Claiming:
                 break
         if limits and len(taken.jobs) < wanted.limit:
             taken.is_held = await self._is_held(connection, wanted, limits)
-        return taken
 
     async def has_room(
         self, connection: AsyncConnection, pool: str, names: Sequence[str]

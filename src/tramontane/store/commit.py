@@ -18,6 +18,7 @@ from tramontane.store.batch import Batch, EncodedTurn, encode_turn, new_token
 from tramontane.store.codec import Row
 from tramontane.store.database import Database
 from tramontane.store.errors import (
+    ConsumedError,
     ContentionError,
     DatabaseUnavailableError,
     OutcomeUnknownError,
@@ -36,7 +37,8 @@ class CommitOutcome:
 
     ``committed``: durable; ``version`` is the head's now.
     ``lost``: the execution is newer, gone, locked by somebody else or (read version 0) exists
-    already; nothing of the turn was written, reload and run it again.
+    already, or an inbox row that the turn uses up is gone; nothing of the turn was written, reload
+    and run it again.
     ``failed``: it can't be stored, now or later; ``reason`` says why.
     """
 
@@ -130,7 +132,7 @@ class _Writing:
                 await self.write(groups[:middle])
                 await self.write(groups[middle:])
             else:
-                self._fail(turns, error)
+                self._give_up(turns, error)
         except DatabaseUnavailableError as error:
             if self._has_written:
                 raise OutcomeUnknownError(error.message, self._token) from error
@@ -142,7 +144,11 @@ class _Writing:
                 won = head.id not in lost
                 self._outcomes[head.id] = CommitOutcome("committed", head.version + 1) if won else LOST
 
-    def _fail(self, turns: list[EncodedTurn], error: RefusedError) -> None:
+    def _give_up(self, turns: list[EncodedTurn], error: RefusedError) -> None:
+        """A row that the turn wanted to use up is gone: it has lost; anything else can't be stored."""
+        if isinstance(error, ConsumedError):
+            self._outcomes.update((turn.head.id, LOST) for turn in turns)
+            return
         reason = _refusal([turn.head.id for turn in turns], error)
         for turn in turns:
             self._outcomes[turn.head.id] = CommitOutcome("failed", reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from tramontane.errors import TramontaneError, UnavailableError
@@ -30,6 +31,19 @@ class OutcomeUnknownError(UnavailableError):
         self.token = token
 
 
+class ClaimUnknownError(UnavailableError):
+    """The connection broke while jobs were claimed: these attempts may be claimed now, or not.
+
+    ``attempts``: (action id, attempt).
+    """
+
+    code = "claim-unknown"
+
+    def __init__(self, message: str, attempts: Sequence[tuple[str, int]]) -> None:
+        super().__init__(message)
+        self.attempts = attempts
+
+
 class DatabaseSetupError(TramontaneError):
     """The database can't be used as it is; the message says what to do about it."""
 
@@ -50,6 +64,10 @@ class SchemaError(DatabaseSetupError):
 
 class RefusedError(Exception):
     """The database refused the data of a batch; some turn in it can't be stored. Internal."""
+
+
+class ConsumedError(RefusedError):
+    """Inbox rows that a turn uses up are gone: somebody else has counted them. Internal."""
 
 
 class ContentionError(Exception):

@@ -6,7 +6,8 @@ process and lost only by :meth:`Jobs.lose_claims`, the verdict that the process 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +18,9 @@ from tramontane.core.state import ActionExecution, Micros
 from tramontane.states import ERROR
 from tramontane.store import codec, schema, statements
 from tramontane.store.again import again_when_busy
-from tramontane.store.claiming import Claiming, Wanted
+from tramontane.store.claiming import Claiming, Taken, Wanted
 from tramontane.store.database import Database
+from tramontane.store.errors import ClaimUnknownError, DatabaseBusyError, DatabaseUnavailableError
 from tramontane.store.limits import LimitBook
 from tramontane.store.queries import chunks, columns, records
 from tramontane.store.records import InboxRow, JobRow
@@ -77,12 +79,18 @@ class Jobs:
         """Claim up to ``limit`` jobs of these pools (``""``: jobs for anybody), in fair order.
 
         ``names``: of these actions alone; ``project_id``: of this project alone.
+
+        Raises:
+            ClaimUnknownError: some may be claimed now; :meth:`give_back` makes sure that they aren't.
+            DatabaseUnavailableError: nothing is claimed.
         """
         wanted = Wanted(
             process_id, tuple(sorted(pools)), limit, None if names is None else tuple(names), project_id
         )
-        async with self._database.write() as connection:
-            taken = await self._claiming.claim(connection, wanted)
+        taken = Taken([], {})
+        with _unsure(taken.jobs):
+            async with self._database.write() as connection:
+                await self._claiming.claim(connection, wanted, taken)
         jobs = [ClaimedJob(_claimed_by(job, process_id), taken.actions[job.action_id]) for job in taken.jobs]
         return Claim(jobs, taken.may_be_more, taken.is_held)
 
@@ -138,6 +146,19 @@ class Jobs:
                 .where(jobs.c.root_id == root_id, jobs.c.claimed_by.is_(None))
                 .values(urgency=urgency)
             )
+
+    @again_when_busy
+    async def give_back(self, process_id: str, attempts: Sequence[tuple[str, int]]) -> None:
+        """Give back claims of which it isn't known whether they were made."""
+        jobs = schema.jobs
+        async with self._database.write() as connection:
+            for part in chunks(sorted(attempts)):
+                ours = sa.or_(
+                    *(sa.and_(jobs.c.action_id == each, jobs.c.attempt == attempt) for each, attempt in part)
+                )
+                await connection.execute(
+                    sa.update(jobs).where(ours, jobs.c.claimed_by == process_id).values(claimed_by=None)
+                )
 
     @again_when_busy
     async def release(self, process_id: str, action_ids: Sequence[str]) -> None:
@@ -245,11 +266,13 @@ class Jobs:
         new_id: Callable[[], str],
         now: Micros,
         limit: int = 500,
+        *,
+        only_absent: bool = False,
     ) -> LostClaims:
         """Take the claims of a dead process away and tell the executions, in one transaction.
 
-        ``describe`` gives the stored form of the event for a job's execution. Call again until
-        nothing is lost any more.
+        ``describe`` gives the stored form of the event for a job's execution; ``only_absent``: nothing,
+        if the process is in the register (again). Call again until nothing is lost any more.
         """
         jobs = schema.jobs
         lost = LostClaims([], [], [])
@@ -261,8 +284,12 @@ class Jobs:
                 .limit(limit)
                 .with_for_update(skip_locked=True)
             )
+            claimed = records(codec.read_job, rows)
+            # Looked at after the claims: those of a process that has come back are older than its return.
+            if only_absent and await _is_registered(connection, process_id):
+                return lost
             events: list[InboxRow] = []
-            for job in records(codec.read_job, rows):
+            for job in claimed:
                 if job.execution_id is not None and job.root_id is not None:
                     lost.reported.append(job)
                     events.append(InboxRow(new_id(), job.execution_id, job.root_id, describe(job), now))
@@ -282,8 +309,27 @@ class Jobs:
         return lost
 
 
+@contextmanager
+def _unsure(claimed: Sequence[JobRow]) -> Iterator[None]:
+    """A transaction that breaks off may have claimed what it had found until then."""
+    try:
+        yield
+    except DatabaseBusyError:
+        raise  # then nothing has happened
+    except DatabaseUnavailableError as error:
+        if not claimed:
+            raise
+        attempts = [(job.action_id, job.attempt) for job in claimed]
+        raise ClaimUnknownError(error.message, attempts) from error
+
+
 def _claimed_by(job: JobRow, process_id: str) -> JobRow:
     return JobRow(**{name: getattr(job, name) for name in codec.read_job.names} | {"claimed_by": process_id})
+
+
+async def _is_registered(connection: AsyncConnection, process_id: str) -> bool:
+    nodes = schema.nodes
+    return await connection.scalar(sa.select(nodes.c.id).where(nodes.c.id == process_id)) is not None
 
 
 async def _delete(connection: AsyncConnection, lost: Sequence[JobRow]) -> None:

@@ -273,9 +273,7 @@ class MariaDB:
                         raise TakenError(frozenset(row[0] for row in part) - inserted)
             written += count
         if statement.must_match and written != len(rows):
-            raise RefusedError(
-                f"{len(rows) - written} rows of '{statement.table.name}' to be changed are gone"
-            )
+            raise statement.missing(len(rows) - written)
 
     # -- reads ----------------------------------------------------------------------------
 

@@ -246,10 +246,9 @@ class PostgreSQL:
                 raise TakenError(frozenset(row[0] for row in rows) - inserted)
             return
         tag = await connection.execute(sql, *columns)
-        if statement.must_match and tag != f"UPDATE {len(rows)}":
-            raise RefusedError(
-                f"rows of '{statement.table.name}' to be changed are gone ({tag} of {len(rows)})"
-            )
+        written = int(tag.rpartition(" ")[2])
+        if statement.must_match and written != len(rows):
+            raise statement.missing(len(rows) - written)
 
     # -- reads ----------------------------------------------------------------------------
 

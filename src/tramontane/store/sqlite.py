@@ -277,9 +277,7 @@ class SQLite:
                     raise TakenError(frozenset(row[0] for row in part) - inserted)
             written += cursor.rowcount
         if statement.must_match and written != len(rows):
-            raise RefusedError(
-                f"{len(rows) - written} rows of '{statement.table.name}' to be changed are gone"
-            )
+            raise statement.missing(len(rows) - written)
 
     def _sql(self, statement: Statement, rows: int) -> str:
         sql = self._rendered.get((statement, rows))

@@ -15,6 +15,7 @@ from typing import Literal
 import sqlalchemy as sa
 
 from tramontane.store import schema
+from tramontane.store.errors import ConsumedError, RefusedError
 
 Kind = Literal["insert-new", "upsert", "insert-missing", "update", "delete"]
 
@@ -26,8 +27,8 @@ class Statement:
     """Write rows of ``table``.
 
     ``insert-new`` reports which rows existed before; ``upsert`` sets ``changes`` of rows that exist;
-    ``insert-missing`` leaves those alone; ``update`` must find every row; ``delete`` need not.
-    ``order`` is the place within a transaction.
+    ``insert-missing`` leaves those alone; ``update`` must find every row; ``delete`` need not,
+    unless each row ``counts`` once. ``order`` is the place within a transaction.
     """
 
     table: sa.Table
@@ -36,11 +37,18 @@ class Statement:
     key: tuple[str, ...]
     changes: tuple[str, ...] = ()
     order: int = field(default_factory=_order.__next__)
+    counts: bool = False
 
     @property
     def must_match(self) -> bool:
         """Whether fewer rows than given mean that something is wrong."""
-        return self.kind == "update"
+        return self.kind == "update" or self.counts
+
+    def missing(self, rows: int) -> RefusedError:
+        """Give the error for so many rows that aren't there."""
+        if self.counts:
+            return ConsumedError(f"{rows} rows of '{self.table.name}' have been used up by others")
+        return RefusedError(f"{rows} rows of '{self.table.name}' to be changed are gone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +88,9 @@ def _update(table: sa.Table, changes: Sequence[str]) -> Statement:
     return Statement(table, "update", ("id", *names), ("id",), names)
 
 
-def _delete(table: sa.Table) -> Statement:
+def _delete(table: sa.Table, *, counts: bool = False) -> Statement:
     key = tuple(column.name for column in table.primary_key.columns)
-    return Statement(table, "delete", key, key)
+    return Statement(table, "delete", key, key, counts=counts)
 
 
 TASK_CHANGES = (
@@ -122,7 +130,7 @@ SUBWORKFLOWS = _upsert(
     schema.subworkflows, ("index", "generation", "state", "accepted", "updated_at", "run", "child_seq")
 )
 PAST_RUNS = _insert(schema.past_runs, "insert-missing")
-INBOX_USED = _delete(schema.inbox)
+INBOX_USED = _delete(schema.inbox, counts=True)
 INBOX = _insert(schema.inbox, "insert-missing")
 TIMERS_DROPPED = _delete(schema.timers)
 TIMERS = _upsert(schema.timers)
