@@ -41,6 +41,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(all of them; of the last one a part)",
     )
     parser.addoption(
+        "--seed",
+        action="append",
+        type=int,
+        default=[],
+        help="a seed of tests/protocol to be played alone; may be given several times",
+    )
+    parser.addoption(
         "--chaos-seed",
         action="append",
         type=int,
