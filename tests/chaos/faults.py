@@ -21,12 +21,19 @@ NODE: Final[Kinds] = frozenset({"node"})
 EXECUTOR: Final[Kinds] = frozenset({"executor"})
 WORKER: Final[Kinds] = frozenset({"worker"})
 
-_LOOK = 0.02
+_LOOK: Final = 0.02
+
+_LEFT: Final = {
+    "executions": "SELECT 1 FROM heads WHERE node_id = $1 AND state <> 'PAUSED'",
+    "claims": "SELECT 1 FROM nodes WHERE id = $1 UNION ALL SELECT 1 FROM jobs WHERE claimed_by = $1",
+}
+"""What is left of a dead node until others have taken it."""
 
 
 @dataclass
 class Stage:
-    """Where faults happen. ``takeovers``: seconds until nothing was left of dead nodes, by how they died."""
+    """Where faults happen. ``takeovers``: seconds until others had what was left of dead nodes, by
+    how these died."""
 
     cluster: Cluster
     server: Server
@@ -187,19 +194,15 @@ async def _thaw(stage: Stage, victims: Iterable[Process]) -> None:
 
 
 async def _measured(stage: Stage, victim: Process, how: str, hurt: Callable[[Process], None]) -> None:
-    """Hurt a node, and wait until the others have its executions and nothing names it any more."""
+    """Hurt a node, and wait until others have its executions, and then until its claims are settled."""
     connection = await asyncpg.connect(stage.cluster.database)
     try:
         node_id = await connection.fetchval("SELECT id FROM nodes WHERE name ~ $1", _named(victim))
         began = time.perf_counter()
         hurt(victim)
-        await _until_nothing(
-            connection,
-            "SELECT 1 FROM nodes WHERE id = $1 UNION ALL SELECT 1 FROM jobs WHERE claimed_by = $1 "
-            "UNION ALL SELECT 1 FROM heads WHERE node_id = $1 AND state <> 'PAUSED'",
-            node_id,
-        )
-        stage.takeovers.setdefault(how, []).append(time.perf_counter() - began)
+        for what, query in _LEFT.items():
+            await _until_nothing(connection, query, node_id)
+            stage.takeovers.setdefault(f"{how}, {what}", []).append(time.perf_counter() - began)
     finally:
         await connection.close()
 

@@ -434,6 +434,25 @@ def test_executions_of_a_suspect_are_taken_before_the_verdict_and_once() -> None
     run(test())
 
 
+def test_executions_of_a_frozen_node_are_taken_after_half_of_the_lease() -> None:
+    async def test() -> None:
+        now = [0.0]
+        peers = Peer()
+        peers.heartbeats = {"frozen": 1, "beating": 1}
+        peers.locks = {"frozen", "beating"}
+        reaper = Reaper(peers, lease_seconds=10, exclusive=False, monotonic=lambda: now[0])  # type: ignore[arg-type]
+        for _ in range(6):
+            await reaper._look()
+            assert peers.suspects == []
+            now[0] += 1
+            peers.heartbeats["beating"] += 1
+        await reaper._look()
+        assert peers.suspects == ["frozen"]
+        assert peers.buried == []
+
+    run(test())
+
+
 def test_executions_of_a_node_that_left_in_order_are_carried_on_at_once() -> None:
     async def test() -> None:
         peers = Peer()

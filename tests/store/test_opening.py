@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Index
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from tests.store import records as make
@@ -19,7 +19,7 @@ from tramontane.store.database import Database, open_database
 from tramontane.store.errors import DatabaseSetupError, SchemaError
 from tramontane.store.executions import Executions
 from tramontane.store.migrations import VERSION_TABLE, check, upgrade
-from tramontane.store.schema import metadata
+from tramontane.store.schema import has_partial_indexes, metadata
 
 SECRET = "s3cret-word"
 
@@ -267,7 +267,12 @@ def test_a_shared_database_of_an_earlier_version_is_refused_until_it_is_upgraded
 
 def test_the_migrations_make_the_tables_that_the_code_knows(database_url: str) -> None:
     def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        def is_here(item: object, _name: str, kind: str, _reflected: bool, _other: object) -> bool:
+            is_rare = kind == "index" and isinstance(item, Index) and item.columns.keys()[0] == "state"
+            return not is_rare or has_partial_indexes(connection.dialect.name)
+
+        opts = {"version_table": VERSION_TABLE, "include_object": is_here}
+        context = MigrationContext.configure(connection, opts=opts)
         return list(compare_metadata(context, metadata))
 
     async def test(database: Database) -> None:

@@ -16,15 +16,17 @@ from tramontane.store.definitions import Definitions
 from tramontane.store.errors import DatabaseUnavailableError
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
+from tramontane.store.records import TurnWrite
 
 SECRET = "s3cret-word"
 _PORTS = {"postgresql": 5432, "mariadb": 3306}
 
 
 class Gate:
-    """A way to the server that can be closed."""
+    """A way to the server that can be closed, or breaks when a certain word goes through it."""
 
     def __init__(self, url: str) -> None:
+        self.breaks_at: bytes | None = None
         self._target = sa.make_url(url)
         self._server: asyncio.Server | None = None
         self._port = 0
@@ -44,9 +46,12 @@ class Gate:
     async def close(self) -> None:
         assert self._server is not None
         self._server.close()
+        self._break()
+        await asyncio.sleep(0)
+
+    def _break(self) -> None:
         for writer in list(self._writers):
             writer.transport.abort()
-        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         directory = self._target.query.get("host")
@@ -63,6 +68,9 @@ class Gate:
         try:
             with suppress(ConnectionError):
                 while data := await reader.read(65536):
+                    if self.breaks_at is not None and self.breaks_at in data:
+                        self.breaks_at = None
+                        self._break()
                     writer.write(data)
                     await writer.drain()
         finally:
@@ -108,6 +116,21 @@ def test_while_the_server_is_away_every_entrance_says_so_and_afterwards_all_work
             assert await store.load("e2") is not None
             assert await store.is_used("e2")
             assert await Definitions(database).version() == 0
+            await database.close()
+
+    asyncio.run(test())
+
+
+def test_a_connection_that_breaks_while_a_transaction_is_taken_back_changes_nothing(shared_url: str) -> None:
+    async def test() -> None:
+        async with gate_to(shared_url) as gate:
+            database = await open_database(gate.url)
+            store = Executions(database)
+            await make.start(store, make.execution("e1"))
+            gate.breaks_at = b"ROLLBACK"
+            again = TurnWrite(make.execution("e1"), None, 0)
+            assert [outcome.status for outcome in await store.commit([again], "n1")] == ["lost"]
+            assert gate.breaks_at is None
             await database.close()
 
     asyncio.run(test())

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
 import logging
+import secrets
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +19,7 @@ from tramontane.cli.listener import Server, bind, is_loopback, url_of
 from tramontane.cli.settings import WrongCallError, read_settings, setting_options
 from tramontane.cli.workers import Workers
 from tramontane.compose import open_node
+from tramontane.compose_auth import secrets_of
 from tramontane.config import Settings
 from tramontane.errors import TramontaneError
 
@@ -64,6 +68,9 @@ async def _serve(settings: Settings, listener: socket.socket, leash: socket.sock
     async with open_node(settings) as node:
         drain_seconds = int(settings.shutdown_grace_seconds)
         server = Server(node.app(), listener, drain_seconds, node.hand_over, leash)
+        # What is there now stays: looking through it again and again for cycles would stop everything for
+        # a tenth of a second each time.
+        gc.freeze()
         await server.run_until_stopped(
             (lambda: _tell_ready(settings, listener)) if leash is None else server.tell_parent
         )
@@ -71,6 +78,10 @@ async def _serve(settings: Settings, listener: socket.socket, leash: socket.sock
 
 
 def _serve_by_workers(settings: Settings, listener: socket.socket, log_level: str) -> int:
+    if not secrets_of(settings):
+        # What one of them seals the others must be able to open.
+        settings = dataclasses.replace(settings, secret_keys=(secrets.token_urlsafe(32),))
+
     def serve(number: int, leash: socket.socket) -> int:
         set_up_logging(log_level, worker=number)
         try:

@@ -2,12 +2,13 @@
 
 Every process has an id per start, a row whose counter moves while it lives, and where the database
 can do that a lock that its session holds. A node is *suspect* when its lock is free and its counter is
-late: its executions are taken at once, which is harmless, because the fence decides who writes. A
-process is *dead* when its lock is free and its counter hasn't moved for two seconds, or, lock or no
-lock, when the counter hasn't moved for the lease; then its claims are lost. All of that on *this*
-node's monotonic clock, while this node's own session stayed up, so that clock jumps and a database
-that was away kill nobody. On a database that one process owns, every earlier process is dead when
-the next one opens it. Workers, which call over HTTP, have no lock and outlive the nodes that they call.
+late, or, lock or no lock, when the counter hasn't moved for half of the lease: its executions are taken
+at once, which is harmless, because the fence decides who writes. A process is *dead* when its lock is
+free and its counter hasn't moved for two seconds, or, lock or no lock, when the counter hasn't moved for
+the lease; then its claims are lost. All of that on *this* node's monotonic clock, while this node's own
+session stayed up, so that clock jumps and a database that was away kill nobody. On a database that one
+process owns, every earlier process is dead when the next one opens it. Workers, which call over HTTP,
+have no lock and outlive the nodes that they call.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ LOCK_SECONDS = 2.0
 """So long a free lock and a counter at rest must be seen before they are a verdict."""
 
 _LATE_SECONDS = 1.0
-"""So long they must be seen before the process is suspect: two heartbeats, usually."""
+"""So long they must be seen before the process is suspect: two heartbeats, usually. (If the lock is held,
+half of the lease.)"""
 
 _LOOK_SECONDS = 0.4
 
@@ -133,11 +135,15 @@ class Reaper:
             await self._bury(node.id, in_order=True)
         elif rested > self._lease or (not seen.has_lock and rested > LOCK_SECONDS):
             await self._bury(node.id)
-        elif not seen.has_lock and rested > _LATE_SECONDS and not seen.is_suspect:
+        elif rested > self._late_after(seen) and not seen.is_suspect:
             seen.is_suspect = True
             if taken := await self._work.take_executions(node.id):
                 log.warning("node is suspect, its executions are taken node_id=%s count=%d", node.id, taken)
                 self._taken()
+
+    def _late_after(self, seen: _Seen) -> float:
+        """So many seconds of rest make a process suspect."""
+        return self._lease / 2 if seen.has_lock else _LATE_SECONDS
 
     async def _bury(self, process_id: str, *, in_order: bool = False) -> None:
         if not in_order:

@@ -33,7 +33,7 @@ class CheckingLimits:
     """``thread_bytes``: documents up to this size are checked in a thread; ``seconds``: time for one
     document; ``idle_seconds``: without work for so long the process ends."""
 
-    thread_bytes: int = 64 * 1024
+    thread_bytes: int = 8 * 1024
     seconds: float = 120.0
     idle_seconds: float = 60.0
     waiting: int = 32

@@ -45,6 +45,25 @@ def _where(condition: str) -> dict[str, Any]:
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
+FAILED = "state IN ('ERROR', 'CANCELLED')"
+NOT_SUCCEEDED = "state <> 'SUCCESS'"
+
+
+def has_partial_indexes(dialect: str) -> bool:
+    """Tell whether a database (by SQLAlchemy's name of it) can index some rows alone."""
+    return dialect in ("sqlite", "postgresql")
+
+
+def _rare(condition: str) -> Any:
+    """Make an index of rows in rare states. Where it can't be partial it would hold almost all rows, and
+    change with almost each of their changes; there is none there."""
+
+    def is_here(*_: Any, dialect: Any, **__: Any) -> bool:
+        return has_partial_indexes(dialect.name)
+
+    return sa.Index(None, "state", "created_at", "id", **_where(condition)).ddl_if(callable_=is_here)
+
+
 # -- executions -----------------------------------------------------------------------------------
 
 heads = sa.Table(
@@ -107,6 +126,8 @@ executions = sa.Table(
     sa.Index(None, "parent_id", **_where("parent_id IS NOT NULL")),
     sa.Index(None, "parent_task_id", **_where("parent_task_id IS NOT NULL")),
     sa.Index(None, "workflow_id", "created_at"),
+    sa.Index(None, "workflow_name", "created_at", "id"),
+    _rare(FAILED),
 )
 
 tasks = sa.Table(
@@ -154,6 +175,7 @@ tasks = sa.Table(
     sa.Index(None, "execution_id"),
     sa.Index(None, "project_id", "created_at", "id"),
     sa.Index(None, "created_at", "id"),
+    _rare(NOT_SUCCEEDED),
 )
 
 action_executions = sa.Table(
@@ -192,6 +214,7 @@ action_executions = sa.Table(
     sa.Index(None, "task_id", **_where("task_id IS NOT NULL")),
     sa.Index(None, "project_id", "created_at", "id"),
     sa.Index(None, "created_at", "id"),
+    _rare(NOT_SUCCEEDED),
 )
 
 subworkflows = sa.Table(

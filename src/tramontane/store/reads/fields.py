@@ -20,7 +20,9 @@ class Field:
     ``is_filter``: lists can be filtered by it. ``in_lists``: items of a list show it unless other
     fields are asked for. ``present``, where given, says which rows have a value at all: in the others
     the attribute is null whatever the column holds. ``then`` orders rows in which it is the same: what
-    is created in one turn has one time, but an order all the same.
+    is created in one turn has one time, but an order all the same. ``in_plans``: values so different in
+    number that a plan must be made for each; they stand in the statement instead of beside it. ``narrow``
+    gives a condition that values imply, by which a database finds rows in an index.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Field:
     present: ColumnElement[bool] | None = None
     then: ColumnElement[Any] | None = None
     narrow: Callable[[tuple[Any, ...]], ColumnElement[bool] | None] | None = None
+    in_plans: frozenset[str] = frozenset()
 
     @property
     def value(self) -> ColumnElement[Any]:

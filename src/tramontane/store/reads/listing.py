@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Select, and_, false, func, literal, not_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, literal, not_, or_, select
 
 from tramontane.store.reads.fields import Field, Resource
 from tramontane.store.reads.sql import characters, contains, order_key, same_json
@@ -43,13 +43,14 @@ class SortKey:
 
 
 def full_order(sort: Sequence[SortKey]) -> tuple[SortKey, ...]:
-    """Add to each key what orders rows in which it is the same."""
-    keys: list[SortKey] = []
+    """Add to each key what orders rows in which it is the same; what is ordered already is left out."""
+    keys: dict[ColumnElement[Any], SortKey] = {}
     for key in sort:
-        keys.append(key)
+        keys.setdefault(key.field.column, key)
         if key.field.then is not None:
-            keys.append(SortKey(Field("", key.field.then, "int", nullable=False), key.descending))
-    return tuple(keys)
+            then = SortKey(Field("", key.field.then, "int", nullable=False), key.descending)
+            keys.setdefault(key.field.then, then)
+    return tuple(keys.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,15 @@ def _clause(condition: Condition) -> ColumnElement[bool]:
         case "json":
             return _json_clause(condition)
         case _:
-            return _plain_clause(condition.field.column, condition.operator, condition.values)
+            return _plain_clause(condition.field.column, condition.operator, _written(condition))
+
+
+def _written(condition: Condition) -> tuple[Any, ...]:
+    """Give the values as parameters, or, if they are known beforehand, as part of the statement."""
+    known = condition.field.in_plans
+    if not known.issuperset(condition.values):
+        return condition.values
+    return tuple(bindparam(None, value, unique=True, literal_execute=True) for value in condition.values)
 
 
 def _plain_clause(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, get_args
 
-from sqlalchemy import ColumnElement, Table, null, select
+from sqlalchemy import Boolean, ColumnElement, Table, literal_column, null, select
 
-from tramontane.states import COMPLETED
+from tramontane.states import CANCELLED, COMPLETED, ERROR, SUCCESS, State
 from tramontane.store.reads.fields import Field, Resource
+from tramontane.store.reads.sql import in_partial_index
 from tramontane.store.schema import (
+    FAILED,
+    NOT_SUCCEEDED,
     action_definitions,
     action_executions,
     code_sources,
@@ -225,14 +229,27 @@ EVENT_TRIGGERS: Final = Resource(
 )
 
 _ex = executions
+STATES: Final = frozenset[str](get_args(State))
 
 
-def _unfinished(states: tuple[str, ...]) -> ColumnElement[bool] | None:
-    """Find unfinished executions by an index of heads that holds no others, however many have ended."""
+def _indexed(table: Table, condition: str) -> ColumnElement[bool]:
+    return in_partial_index(literal_column(f"{table.name}.{condition}", Boolean()))
+
+
+def _rare_executions(states: tuple[str, ...]) -> ColumnElement[bool] | None:
+    """Find unfinished executions by an index of heads that holds no others, failed ones by one of theirs."""
+    if {ERROR, CANCELLED}.issuperset(states):
+        return _indexed(_ex, FAILED)
     if not COMPLETED.isdisjoint(states):
         return None
     found = select(heads.c.id).where(heads.c.node_id.is_not(None), heads.c.state.in_(states))
     return _ex.c.id.in_(found)
+
+
+def _not_succeeded(table: Table) -> Callable[[tuple[str, ...]], ColumnElement[bool] | None]:
+    """Find what failed or hasn't ended by an index that holds nothing else."""
+    found = _indexed(table, NOT_SUCCEEDED)
+    return lambda states: None if SUCCESS in states else found
 
 
 EXECUTIONS: Final = Resource(
@@ -248,7 +265,7 @@ EXECUTIONS: Final = Resource(
         _json(_ex, "params"),
         Field("task_execution_id", _ex.c.parent_task_id, "uuid"),
         Field("root_execution_id", _ex.c.root_id, "uuid", present=_ex.c.parent_id.is_not(None)),
-        Field("state", _ex.c.state, nullable=False, narrow=_unfinished),
+        Field("state", _ex.c.state, nullable=False, narrow=_rare_executions, in_plans=STATES),
         _text(_ex, "state_info", nullable=True),
         _json(_ex, "input"),
         _json(_ex, "output", in_lists=False),
@@ -272,7 +289,7 @@ TASKS: Final = Resource(
         Field("workflow_id", _ta.c.workflow_id, "uuid"),
         Field("workflow_execution_id", _ta.c.execution_id, "uuid", nullable=False),
         Field("tags", _ta.c.tags, "tags"),
-        _text(_ta, "state"),
+        Field("state", _ta.c.state, nullable=False, narrow=_not_succeeded(_ta), in_plans=STATES),
         _text(_ta, "state_info", nullable=True),
         _text(_ta, "project_id", is_filter=False),
         _json(_ta, "runtime_context", is_filter=False),
@@ -296,7 +313,7 @@ ACTION_EXECUTIONS: Final = Resource(
         _text(_ae, "workflow_namespace", is_filter=False),
         _text(_ae, "task_name", nullable=True),
         Field("task_execution_id", _ae.c.task_id, "uuid"),
-        _text(_ae, "state"),
+        Field("state", _ae.c.state, nullable=False, narrow=_not_succeeded(_ae), in_plans=STATES),
         _text(_ae, "state_info", nullable=True),
         Field("tags", null(), "text", is_filter=False),
         _text(_ae, "name"),

@@ -8,6 +8,7 @@ from sqlalchemy import Boolean, ColumnElement, Integer
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 
 class contains(FunctionElement[bool]):
@@ -90,6 +91,24 @@ _JSON_EQUALS = (10, 7)
 
 _NO_JSONB = r"NaN|Infinity|\\u0000|\\u[dD][89abcdefABCDEF]"
 """What stored texts may hold that PostgreSQL's type refuses; such documents equal none that it takes."""
+
+
+class in_partial_index(FunctionElement[Any]):
+    """The condition of a partial index, for SQLite, which uses one only where it stands word by word."""
+
+    type = NullType()  # of a Boolean it would be asked whether it equals 1
+    inherit_cache = True
+
+
+@compiles(in_partial_index)
+def _in_partial_index(_element: in_partial_index, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "true"
+
+
+@compiles(in_partial_index, "sqlite")
+def _in_partial_index_sqlite(element: in_partial_index, compiler: SQLCompiler, **kw: Any) -> str:
+    (condition,) = element.clauses
+    return compiler.process(condition, **kw)
 
 
 class nulls_lowest(FunctionElement[Any]):
