@@ -337,7 +337,7 @@ def _wire(
         cron_triggers=CronTriggers(around, catalog, identity.trusts),
         event_triggers=EventTriggers(around, catalog, identity.trusts),
         maintenance=maintenance,
-        executions=ExecutionUseCases(engine, catalog, store, records, credentials),
+        executions=ExecutionUseCases(engine, catalog, store, records, credentials, jobs),
         forks=ForkUseCases(engine, catalog, store, records, credentials),
         tasks=TaskUseCases(engine, records),
         action_executions=alone,

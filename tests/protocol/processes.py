@@ -327,7 +327,9 @@ class ServingNode(Process):
             lambda word: machines.say(self, word),
             {"inbox": inbox.wake, "jobs": executor.look, "given": executions_came},
         )
-        self.executions = ExecutionUseCases(engine, catalog, store, records, CREDENTIALS)
+        self.executions = ExecutionUseCases(
+            engine, catalog, store, records, CREDENTIALS, MemoryJobs(database, book)
+        )
         self.tasks = TaskUseCases(engine, records)
         self.runtime = Node(
             engine=engine,

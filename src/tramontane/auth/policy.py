@@ -38,7 +38,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     **_rules("event_triggers", _ALL, _ANYBODY),
     **_rules("event_triggers", ("publicize", "list:all_projects"), _ADMIN),
     **_rules("executions", _ALL, _ANYBODY),
-    **_rules("executions", ("list:all_projects",), _ADMIN),
+    **_rules("executions", ("list:all_projects", "prioritize"), _ADMIN),
     **_rules("limits", ("list",), _ANYBODY),
     **_rules("limits", ("update",), _ADMIN),
     **_rules("maintenance", ("update",), _ADMIN),

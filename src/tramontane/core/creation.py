@@ -14,6 +14,7 @@ from tramontane.core import reverse
 from tramontane.core.decision import Env, EnvironmentKey, StartRequest
 from tramontane.core.draft import Draft, NeedsData
 from tramontane.core.memory import ExecutionState
+from tramontane.core.priorities import with_priority
 from tramontane.core.scope import DataScope, EngineFunctions, evaluate, scope
 from tramontane.core.state import Execution
 from tramontane.core.texts import check_size, invalid_input
@@ -41,6 +42,7 @@ def create_execution(
     given = complete_input(found.spec, request.input)
     check_size(given, limit, "WorkflowExecution", "input")
     params = {**(request.params or {}), "namespace": (request.params or {}).get("namespace", found.namespace)}
+    with_priority(params, parent)
     own_env = _environment(params.get("env"), env)
     execution = Execution(
         id=request.execution_id,

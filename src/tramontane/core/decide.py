@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, assert_never
 
-from tramontane.core import fork, operations, reports, revival, workflow
+from tramontane.core import fork, operations, priorities, reports, revival, workflow
 from tramontane.core.children import complete_action
 from tramontane.core.creation import create_execution
 from tramontane.core.decision import Decision, Env, Needs, StartRequest
@@ -32,6 +32,7 @@ from tramontane.core.events import (
     EnvironmentChanged,
     EnvironmentMerged,
     PauseAsked,
+    PriorityChanged,
     RerunAsked,
     ResumeAsked,
     SkipAsked,
@@ -115,6 +116,8 @@ def _handle(draft: Draft, event: AnyEvent) -> None:
             operations.environment_merged(draft, event)
         case EnvironmentChanged():
             operations.environment_changed(draft, event)
+        case PriorityChanged():
+            priorities.change_priority(draft, event.priority)
         case DescriptionChanged():
             draft.update_execution(description=event.description)
         case ChildCompleted():

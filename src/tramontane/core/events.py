@@ -110,6 +110,12 @@ class EnvironmentChanged(Word, frozen=True, tag="environment-changed"):
     env: Json = EMPTY
 
 
+class PriorityChanged(Event, frozen=True, tag="priority-changed"):
+    """A client changed the priority of the tree; parents tell their sub-workflows."""
+
+    priority: int
+
+
 class DescriptionChanged(Event, frozen=True, tag="description-changed"):
     description: str | None
 
@@ -163,6 +169,7 @@ AnyEvent = (
     | SkipAsked
     | EnvironmentMerged
     | EnvironmentChanged
+    | PriorityChanged
     | DescriptionChanged
     | ChildCompleted
     | ChildPaused

@@ -23,10 +23,11 @@ from tramontane.core.commands import (
 )
 from tramontane.core.decision import Decision
 from tramontane.core.events import AnyEvent, Continued, Started, to_data
+from tramontane.core.priorities import priority_of
 from tramontane.core.state import ActionExecution, Execution, Micros, PastRun, SubWorkflow, Task, Timer
 from tramontane.service.pools import pool_of
 from tramontane.service.ports import Jobs
-from tramontane.service.queueing import JobQueue, priority_of
+from tramontane.service.queueing import JobQueue
 from tramontane.store.records import InboxRow, JobRow, TurnWrite
 from tramontane.values import FrozenDict
 
@@ -151,7 +152,7 @@ class Changes:
             timers=list(self._timers.values()),
             dropped_timers=list(self._dropped_timers),
         )
-        priority = priority_of(execution)
+        priority = priority_of(execution.params)
         rows = []
         for command in self._jobs.values():
             action = self._actions.get(command.action.id, command.action)

@@ -12,6 +12,7 @@ from tramontane.core.events import (
     DescriptionChanged,
     EnvironmentMerged,
     PauseAsked,
+    PriorityChanged,
     ResumeAsked,
     StopAsked,
     to_data,
@@ -25,13 +26,13 @@ from tramontane.service.catalog import Catalog
 from tramontane.service.credentials import Credentials
 from tramontane.service.engine import Engine
 from tramontane.service.idempotency import execution_id_of, require_same_start
-from tramontane.service.ports import ExecutionStore, RecordStore
+from tramontane.service.ports import ExecutionStore, QueuedJobs, RecordStore
 from tramontane.service.services import ExecutionChange, Started, StartOrder
 from tramontane.states import ERROR, IDLE, PAUSED
 from tramontane.store.records import InboxRow
 from tramontane.values import EMPTY, FrozenDict, deep_merge
 
-_OF_ITS_PLACE = ("root_execution_id", "task_execution_id", "index", SOURCE, FORKED_AT)
+_OF_ITS_PLACE = ("root_execution_id", "task_execution_id", "index", "priority", SOURCE, FORKED_AT)
 _LOOK_AGAIN = 1.0
 """Seconds after which a waiting caller's execution is looked up: it may end on another node."""
 
@@ -46,12 +47,14 @@ class ExecutionUseCases:
         store: ExecutionStore,
         records: RecordStore,
         credentials: Credentials,
+        queued: QueuedJobs,
     ) -> None:
         self._engine = engine
         self._catalog = catalog
         self._store = store
         self._records = records
         self._credentials = credentials
+        self._queued = queued
 
     # -- start ----------------------------------------------------------------------------
 
@@ -151,18 +154,28 @@ class ExecutionUseCases:
             events.append(EnvironmentMerged(change.env))
         if change.description is not None:
             events.append(DescriptionChanged(change.description))
+        if change.priority is not None:
+            events.append(PriorityChanged(change.priority))
         if not events:
             raise BadRequestError("The property state, description, or env is not provided for update.")
 
         def guard(execution: Execution) -> None:
             visible(execution)
+            if change.priority is not None and not execution.is_root:
+                raise BadRequestError(
+                    "A sub-workflow has the priority of its root; change that of the execution "
+                    f"{execution.root_id}."
+                )
             if change.env is not None and execution.state not in (IDLE, PAUSED, ERROR):
                 raise NotAllowedError(
                     "Updating env to workflow execution is only permitted "
                     "if it is in IDLE, PAUSED, or ERROR state."
                 )
 
-        return await self._engine.submit(execution_id, *events, guard=guard)
+        changed = await self._engine.submit(execution_id, *events, guard=guard)
+        if change.priority is not None:
+            await self._queued.change_urgency(execution_id, -change.priority)
+        return changed
 
     # -- delete ---------------------------------------------------------------------------
 

@@ -79,6 +79,13 @@ class RecordStore(Protocol):
     async def delete_action(self, action_id: str) -> bool: ...
 
 
+class QueuedJobs(Protocol):
+    """Jobs that wait (:class:`tramontane.store.jobs.Jobs`)."""
+
+    async def change_urgency(self, root_id: str, urgency: int) -> None:
+        """Let the unclaimed jobs of a whole tree go before others, or behind them."""
+
+
 class LimitedRuns(Protocol):
     """Slots of limits for what is run without a record (:class:`tramontane.store.jobs.Jobs`)."""
 

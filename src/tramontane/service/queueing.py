@@ -10,15 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from tramontane.core.state import ActionExecution, Execution, Micros
+from tramontane.core.priorities import HIGHEST as HIGHEST
+from tramontane.core.state import ActionExecution, Micros
 from tramontane.service.fairness import FairLine
 from tramontane.service.pools import WORKERS
 from tramontane.service.ports import Jobs
 from tramontane.store.limits import LimitBook, names_of
 from tramontane.store.records import JobRow
-
-HIGHEST: Final = 10
-"""Priorities of executions are whole numbers from ``-HIGHEST`` to ``HIGHEST``."""
 
 _CURRENT: Final = 2.5
 """Seconds without a look at the limits after which a node claims no job past the queue any more."""
@@ -124,9 +122,3 @@ def _line(pool: str, lane: str, action_name: str, urgency: int) -> Line:
     if not lane and pool.startswith(WORKERS):
         lane = f"{WORKERS}{action_name}"
     return pool, lane, urgency
-
-
-def priority_of(execution: Execution) -> int:
-    """The priority that an execution was started with; 0 where none was given."""
-    priority = execution.params.get("priority", 0)
-    return priority if isinstance(priority, int) and -HIGHEST <= priority <= HIGHEST else 0

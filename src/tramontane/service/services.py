@@ -62,6 +62,7 @@ class ExecutionChange:
     state_info: str | None = None
     description: str | None = None
     env: FrozenDict | None = None
+    priority: int | None = None
     recursive: bool = False
     force: bool = False
 

@@ -13,6 +13,7 @@ from tramontane.api.definitions import cron_trigger_data
 from tramontane.api.encoding import answer, no_content
 from tramontane.api.kinds import CRON_TRIGGER_LIST
 from tramontane.api.media import json_type, read_object
+from tramontane.api.priorities import read_priority
 from tramontane.api.request import Request
 from tramontane.api.values_in import (
     Converter,
@@ -81,6 +82,7 @@ async def create_cron_trigger(api: Api, request: Request) -> Response:
     body = checked(read_object(request.headers, await request.body()), MODEL)
     if body.get("scope") == "public":
         enforce(api.rules, "cron_triggers:publicize", request.caller)
+    read_priority(api, request, body.get("workflow_params"))
     order = CronOrder(
         name=body.get("name"),
         workflow=body.get("workflow_id") or body.get("workflow_name"),

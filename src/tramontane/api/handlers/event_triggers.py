@@ -12,6 +12,7 @@ from tramontane.api.definitions import event_trigger_data
 from tramontane.api.encoding import answer, no_content
 from tramontane.api.kinds import EVENT_TRIGGER_LIST
 from tramontane.api.media import read_object
+from tramontane.api.priorities import read_priority
 from tramontane.api.request import Request
 from tramontane.api.values_in import (
     Converter,
@@ -96,6 +97,7 @@ async def _body(api: Api, request: Request) -> dict[str, Any]:
     body = checked(read_object(request.headers, await request.body()), MODEL)
     if body.get("scope") == "public":
         enforce(api.rules, "event_triggers:publicize", request.caller)
+    read_priority(api, request, body.get("workflow_params"))
     return body
 
 

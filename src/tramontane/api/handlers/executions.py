@@ -15,6 +15,7 @@ from tramontane.api.handlers.results import add_results
 from tramontane.api.kinds import EXECUTION_LIST, EXECUTION_TASK_LIST
 from tramontane.api.listing import read_condition
 from tramontane.api.media import json_type, read_object
+from tramontane.api.priorities import read_priority
 from tramontane.api.records import execution_data, started_data
 from tramontane.api.request import Request
 from tramontane.api.values_in import (
@@ -128,6 +129,7 @@ async def start_execution(api: Api, request: Request) -> Response:
     body = checked(read_object(request.headers, await request.body()), START)
     workflow = body.get("workflow_id") or body.get("workflow_name")
     source = body.get("source_execution_id") or None
+    read_priority(api, request, body.get("params"))
     if not workflow and not source:
         raise BadRequestError(
             "Workflow ID or workflow name must be provided. Workflow namespace is recommended."
@@ -180,6 +182,7 @@ async def change_execution(api: Api, request: Request) -> Response:
         state_info=body.get("state_info"),
         description=body.get("description") or None,
         env=_env(params),
+        priority=read_priority(api, request, params),
         recursive=bool(params.get("recursive_terminate")),
         force=bool(params.get("force_cancel")),
     )
@@ -197,10 +200,12 @@ def _env(params: FrozenDict) -> FrozenDict | None:
 
 
 def _check_change(change: ExecutionChange) -> None:
-    if change.state is None and change.description is None and change.env is None:
+    if (change.state, change.description, change.env, change.priority) == (None, None, None, None):
         raise BadRequestError("The property state, description, or env is not provided for update.")
     if change.state is None:
         return
+    if change.priority is not None:
+        raise BadRequestError("The priority must be updated separately from state.")
     if change.description is not None:
         raise BadRequestError("The description must be updated separately from state.")
     if change.env is not None and change.state != "RUNNING":
