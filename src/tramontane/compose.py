@@ -31,7 +31,7 @@ from tramontane.runtime.clock import DatabaseClock
 from tramontane.runtime.executor import Executor, Runner
 from tramontane.runtime.heartbeat import Heartbeat
 from tramontane.runtime.inbox import InboxPoll
-from tramontane.runtime.loop import Loop
+from tramontane.runtime.loop import Loop, Pace
 from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.node import Node
 from tramontane.runtime.recovery import Reaper, TargetWatch
@@ -156,7 +156,7 @@ async def open_node(
     for problem in load_plugins() if settings.load_action_plugins else ():
         log.warning("plug-in not loaded: %s", problem)
     async with AsyncExitStack() as stack:
-        database = await open_database(settings.database)
+        database = await open_database(settings.database, hints=settings.database_hints)
         stack.push_async_callback(database.close)
         registry = action_registry(settings)
         stack.push_async_callback(registry.close)
@@ -220,11 +220,13 @@ def _wire(
     book = LimitBook()
     jobs = Jobs(database, book)
     queue = JobQueue(book, lambda: round(clock.now().timestamp() * 1_000_000))
+    pace = Pace(busy=1.0, idle=1.0) if exclusive else Pace()
     executor = Executor(
         registry,
         runner,
         slots=settings.executor_slots,
         pools=pools,
+        poll_seconds=pace,
         caller_seconds=settings.caller_seconds,
         code=UploadedCode(definitions.spec),
         credentials=credentials,
@@ -268,7 +270,7 @@ def _wire(
     work = NodeWork(engine, alone, jobs, Work(database), Nodes(database), posts, queue)
     executor.connect(work)
     timers.connect(work)
-    inbox = InboxPoll(work)
+    inbox = InboxPoll(work, poll_seconds=pace)
     watch = CatalogWatch(catalog.refresh)
     wakeups = Wakeups(
         database.dialect.say,
@@ -373,6 +375,7 @@ def _wire(
     )
     signals = ChangeSignals()
     engine.watch(signals)
+    engine.watch(lambda _: pace.note())
     return OpenNode(
         settings=settings,
         database=database,

@@ -34,6 +34,9 @@ from tramontane.store.nodes import Nodes, open_pulse
 from tramontane.store.single_records import SingleRecords
 from tramontane.values import freeze
 
+_POLL_SECONDS = 0.25
+"""How long a job waits for an executor with a free place that wasn't told of it."""
+
 
 @asynccontextmanager
 async def open_executor(
@@ -50,7 +53,7 @@ async def open_executor(
                 "one process owns a SQLite database, and runs its actions; executors of their own need "
                 "--database postgresql://… or mariadb://…"
             )
-        database = await open_database(settings.database)
+        database = await open_database(settings.database, hints=settings.database_hints)
         stack.push_async_callback(database.close)
         registry = action_registry(settings)
         stack.push_async_callback(registry.close)
@@ -78,6 +81,7 @@ def _wire(
         ActionRunner(settings.executor_threads),
         slots=settings.executor_slots,
         pools=pools,
+        poll_seconds=_POLL_SECONDS,
         code=UploadedCode(Definitions(database).spec),
         credentials=credentials,
         for_anybody=for_anybody,

@@ -153,6 +153,7 @@ class Settings:
         repr=False,
         metadata=_read(_text, "database.connection", secret=True),
     )
+    database_hints: bool = field(default=True, metadata=_read(_flag))
     host: str = field(default="127.0.0.1", metadata=_read(_text, "api.host"))
     port: int = field(default=8989, metadata=_read(_integer(0, 65535), "api.port"))
     workers: int = field(default=1, metadata=_read(_integer(1, 256)))

@@ -27,6 +27,10 @@ OVERLAP: Final = 5 * _SECOND
 RESUME_OVERLAP: Final = 10 * _SECOND
 _REMEMBERED: Final = 20_000
 _POLL: Final = 1.0
+_POLL_BUSY: Final = 0.25
+"""Seconds between looks while something happens that this node doesn't hear of."""
+_CALM: Final = 10.0
+"""Seconds without news after which nothing happens."""
 _LEAST_PAUSE: Final = 0.05
 _SHARE: Final = 4  # reading takes at most one part in so many and one of the time
 HEARTBEAT: Final = 15.0
@@ -51,6 +55,7 @@ class ChangeFeed:
         self._sent: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
         self._mark: Mark | None = None
         self._quiet_since = 0.0
+        self._news_at = 0.0
 
     async def __call__(self, write: Write) -> None:
         loop = asyncio.get_running_loop()
@@ -77,6 +82,7 @@ class ChangeFeed:
             await self._send_changes(write)
             await self._send_parked(mark, write)
             self._mark = mark
+            self._news_at = asyncio.get_running_loop().time()
         # Read before the changes were: whatever it counts as ended has been sent.
         if mark.state not in COMPLETED or mark.unfinished:
             return False
@@ -124,11 +130,11 @@ class ChangeFeed:
             await write(event("parked", {"id": self._id, "parked": mark.parked}, str(self._high)))
 
     async def _wait(self, changed: asyncio.Event, write: Write) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(_POLL):
+            async with asyncio.timeout(_POLL_BUSY if loop.time() - self._news_at < _CALM else _POLL):
                 await changed.wait()
         except TimeoutError:
-            loop = asyncio.get_running_loop()
             if loop.time() - self._quiet_since >= HEARTBEAT:
                 self._quiet_since = loop.time()
                 await write(b": heartbeat\n\n")

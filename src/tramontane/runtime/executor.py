@@ -109,7 +109,7 @@ class Executor:
         *,
         slots: int,
         pools: Collection[str] = (),
-        poll_seconds: float = 1.0,
+        poll_seconds: float | Callable[[], float] = 1.0,
         caller_seconds: float = 60.0,
         code: CodeRunner | None = None,
         credentials: Credentials | None = None,

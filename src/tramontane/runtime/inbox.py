@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tramontane.runtime.loop import Loop
 from tramontane.service.work import NodeWork
 
@@ -11,7 +13,13 @@ _FULL = 500
 class InboxPoll:
     """Finds executions whose inbox rows nobody has taken."""
 
-    def __init__(self, work: NodeWork, *, poll_seconds: float = 1.0, grace_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        work: NodeWork,
+        *,
+        poll_seconds: float | Callable[[], float] = 1.0,
+        grace_seconds: float = 1.0,
+    ) -> None:
         """``grace_seconds``: how long rows are left to the node that ran their execution last."""
         self._work = work
         self._grace = grace_seconds

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 
 from tramontane.errors import UnavailableError
@@ -14,6 +16,34 @@ log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0
 _AWAY_PAUSE = 2.0
 """When the database is back, work must go on soon."""
+
+
+class Pace:
+    """How often to look for what others may have written: often while something goes on, else seldom.
+
+    Wake-ups make others look at once; this is what a lost one costs.
+    """
+
+    def __init__(
+        self,
+        busy: float = 0.1,
+        idle: float = 0.5,
+        calm: float = 5.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Seconds between looks; ``calm``: so long after the last sign of work it is idle again."""
+        self._busy = busy
+        self._idle = idle
+        self._calm = calm
+        self._monotonic = monotonic
+        self._worked_at = -math.inf
+
+    def note(self) -> None:
+        """Something goes on."""
+        self._worked_at = self._monotonic()
+
+    def __call__(self) -> float:
+        return self._busy if self._monotonic() - self._worked_at < self._calm else self._idle
 
 
 class Loop:
@@ -26,21 +56,26 @@ class Loop:
         self,
         name: str,
         work: Callable[[], Awaitable[float | None]],
-        pause: float,
+        pause: float | Callable[[], float],
         *,
         at_once: bool = True,
         longest_pause: float | None = None,
     ) -> None:
-        """``at_once``: the first round begins with the start, not a pause later; ``longest_pause``: between
-        tries while the database is away (two seconds, or the usual pause if that is longer)."""
+        """``pause``: seconds, or what gives them after each round; ``at_once``: the first round begins with
+        the start, not a pause later; ``longest_pause``: between tries while the database
+        is away (two seconds, or the usual pause if that is longer)."""
         self.name = name
         self._work = work
-        self._pause = pause
+        self._usual = pause
         self._at_once = at_once
-        self._longest_pause = max(pause, _AWAY_PAUSE) if longest_pause is None else longest_pause
+        self._longest_pause = max(self._pause, _AWAY_PAUSE) if longest_pause is None else longest_pause
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._round_over = asyncio.Event()
+
+    @property
+    def _pause(self) -> float:
+        return self._usual() if callable(self._usual) else self._usual
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=self.name)

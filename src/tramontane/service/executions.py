@@ -33,8 +33,9 @@ from tramontane.store.records import InboxRow
 from tramontane.values import EMPTY, FrozenDict, deep_merge
 
 _OF_ITS_PLACE = ("root_execution_id", "task_execution_id", "index", "priority", SOURCE, FORKED_AT)
-_LOOK_AGAIN = 1.0
-"""Seconds after which a waiting caller's execution is looked up: it may end on another node."""
+_LOOK_AGAIN = (0.05, 0.5)
+"""Seconds after which a waiting caller's execution is looked up, at first and at last: it may end on another
+node."""
 
 
 class ExecutionUseCases:
@@ -125,13 +126,15 @@ class ExecutionUseCases:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         is_here = self._engine.is_cached(execution_id)
+        pause, longest = _LOOK_AGAIN
         while not self._engine.ended_lately(execution_id) and (left := deadline - loop.time()) > 0:
             if not is_here:
                 found = await self._records.execution(execution_id)
                 if found is None or found.is_completed or self._engine.ended_lately(execution_id):
                     return
-            if await self._engine.ended(execution_id, min(left, _LOOK_AGAIN)) is not None:
+            if await self._engine.ended(execution_id, min(left, pause)) is not None:
                 return
+            pause = min(longest, pause * 1.5)
             if not self._engine.is_accepting:
                 return
             is_here = False

@@ -29,7 +29,7 @@ from tramontane.store.worker_polls import WorkerPolls
 from tramontane.values import FrozenDict
 
 LONGEST_NAME: Final = 200
-_LOOK_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.5
 _NAMESPACE: Final = uuid.UUID("5f0c4a53-6a0e-4a55-9d0a-3f6c1c6f7c11")
 
 Attempt = tuple[str, int]

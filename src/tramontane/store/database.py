@@ -72,17 +72,17 @@ class Database:
         await self.dialect.close()
 
 
-async def open_database(url: str, *, beside: bool = False) -> Database:
+async def open_database(url: str, *, beside: bool = False, hints: bool = True) -> Database:
     """Open the database at ``url``; an empty one gets its tables.
 
     ``beside``: open a SQLite file even while another process owns it, for small changes that no
-    process keeps in memory.
+    process keeps in memory. ``hints``: use locks of sessions and notifications where there are some.
 
     Raises:
         DatabaseSetupError: the URL is wrong, the server refuses, the file belongs to somebody else.
         SchemaError: the tables aren't those of this version; see :mod:`tramontane.store.migrations`.
     """
-    dialect = await connect(url, beside=beside)
+    dialect = await connect(url, beside=beside, hints=hints)
     try:
         await prepare_schema(dialect)
     except BaseException:

@@ -19,8 +19,12 @@ URL_FORMS = (
 )
 
 
-async def connect(url: str, *, beside: bool = False) -> Dialect:
-    """Connect without looking at the tables; ``beside``: even to a file that another process owns."""
+async def connect(url: str, *, beside: bool = False, hints: bool = True) -> Dialect:
+    """Connect without looking at the tables.
+
+    ``beside``: even to a file that another process owns; ``hints`` False: without locks of sessions and
+    notifications.
+    """
     try:
         parsed = parse(url)
     except (ArgumentError, ValueError):
@@ -30,7 +34,7 @@ async def connect(url: str, *, beside: bool = False) -> Dialect:
             path = parsed.first.database
             return SQLite(None if path in (None, "", ":memory:") else Path(str(path)), beside=beside)
         case "postgresql" | "postgres":
-            return await PostgreSQL.connect(parsed)
+            return await PostgreSQL.connect(parsed, hints=hints)
         case "mariadb" | "mysql":
             return await _mariadb(parsed)
         case scheme:

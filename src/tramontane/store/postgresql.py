@@ -65,7 +65,7 @@ class PostgreSQL:
     name = "postgresql"
     now_sql = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)"
 
-    def __init__(self, url: ServerURL) -> None:
+    def __init__(self, url: ServerURL, *, hints: bool = True) -> None:
         self._servers = Servers(url, _DATABASE_ERRORS)
         # Of several servers one takes writes; of a single one the check at the start tells.
         self._wanted = "any" if len(url.urls) == 1 else "read-write"
@@ -73,6 +73,7 @@ class PostgreSQL:
         self._password = url.first.password
         self._idle: dict[str, list[Any]] = {"commit": [], "load": []}
         self._rendered: dict[Statement, str] = {}
+        self._hints = hints
         self._lock: Any = None  # a connection whose life shows this process's
         self._lock_turn = asyncio.Lock()
         self._heard: Callable[[str], None] | None = None
@@ -88,13 +89,15 @@ class PostgreSQL:
         self._writer = engine
 
     @classmethod
-    async def connect(cls, url: ServerURL) -> PostgreSQL:
+    async def connect(cls, url: ServerURL, *, hints: bool = True) -> PostgreSQL:
         """Connect, and check that the server can be trusted with data.
+
+        ``hints`` False: no advisory lock is taken or looked at, nothing is notified or listened to.
 
         Raises:
             DatabaseSetupError: the server can't be reached, refuses, or isn't durable.
         """
-        dialect = cls(url)
+        dialect = cls(url, hints=hints)
         try:
             connection = await dialect._open(_HOT_SESSION)
         except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -287,6 +290,8 @@ class PostgreSQL:
     # -- locks of sessions ----------------------------------------------------------------
 
     async def hold(self, name: str) -> bool:
+        if not self._hints:
+            return False
         # A connection takes one statement at a time, and words are said between the rounds of the lock.
         async with self._lock_turn:
             return await self._hold(name)
@@ -327,6 +332,8 @@ class PostgreSQL:
             self._lock = None
 
     async def held(self, names: Sequence[str]) -> frozenset[str] | None:
+        if not self._hints:
+            return None
         keys = {_lock_key(name): name for name in names}
         rows = (await self.fetch([(_HELD, ())]))[0]
         return frozenset(keys[key] for (key,) in rows if key in keys)
