@@ -255,13 +255,17 @@ def test_while_keystone_is_away_no_trigger_is_made_and_a_deleted_one_s_trust_is_
     assert len(deployment.trusts()) == 1
 
 
-def test_a_trust_that_is_gone_already_keeps_no_trigger(deployment: Deployment) -> None:
+def test_a_trust_that_is_gone_already_keeps_no_trigger(
+    deployment: Deployment, caplog: pytest.LogCaptureFixture
+) -> None:
     alice = deployment.client("alice")
     assert alice.post("/v2/cron_triggers", CRON).status == 201
     (trust,) = deployment.trusts()
     alice_s = deployment.keystone.token("alice", "shop")
     deployment.keystone.call("DELETE", f"/OS-TRUST/trusts/{trust['id']}", token=alice_s)
-    assert alice.delete("/v2/cron_triggers/nightly").status == 204
+    with caplog.at_level(logging.WARNING):
+        assert alice.delete("/v2/cron_triggers/nightly").status == 204
+    assert "trust not deleted" not in caplog.text
 
 
 # -- acting under a trust -------------------------------------------------------------------------
@@ -313,6 +317,16 @@ def test_an_owner_who_has_lost_his_roles_lets_the_action_fail_with_the_reason(
         ended.state_info or ""
     )
     assert deployment.seen == []
+
+
+def test_what_a_deleted_trigger_has_started_goes_on_without_a_token(deployment: Deployment) -> None:
+    alice = deployment.client("alice")
+    assert alice.post("/v2/cron_triggers", CRON).status == 201
+    owner = owner_of(deployment.trigger("nightly"))
+    assert alice.delete("/v2/cron_triggers/nightly").status == 204
+    assert deployment.play(owner).state == "SUCCESS"
+    (known,) = deployment.seen
+    assert (known.auth_token, known.project_id) == (None, deployment.project_id)
 
 
 def test_actions_that_act_for_nobody_need_no_keystone(deployment: Deployment) -> None:

@@ -15,7 +15,7 @@ from tramontane.auth.cache import Cache
 from tramontane.auth.identity_server import IdentityServer, IdentityServerError, Reply
 from tramontane.auth.keystone_account import KeystoneAccount, KeystoneSettings, seconds
 from tramontane.clock import Clock
-from tramontane.errors import NotAllowedError
+from tramontane.errors import NotAllowedError, NotFoundError
 from tramontane.values import FrozenDict
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,10 @@ class KeystoneTrusts:
         Raises:
             TrustRefusedError, IdentityServerError: it couldn't be ended.
         """
-        token = (await self.credentials(trust_id))["auth_token"]
+        try:
+            token = (await self.credentials(trust_id))["auth_token"]
+        except NotFoundError:
+            return
         self._cache.forget(trust_id)
         url = f"{self._settings.base}/OS-TRUST/trusts/{trust_id}"
         reply = await self._server.ask("DELETE", url, {"X-Auth-Token": token})
@@ -102,7 +105,8 @@ class KeystoneTrusts:
         :class:`tramontane.actions.base.SecurityContext`. The token is good for a while.
 
         Raises:
-            TrustRefusedError: the trust is gone, or its giver has lost what he gave.
+            NotFoundError: the trust was ended.
+            TrustRefusedError: its giver has lost what he gave.
             IdentityServerError: Keystone can't be asked.
         """
 
@@ -111,10 +115,16 @@ class KeystoneTrusts:
 
         return await self._cache.get(trust_id, ask)
 
+    async def _is_gone(self, trust_id: str) -> bool:
+        """Ask for a trust by which nobody could sign in; Keystone's answer to that doesn't say why."""
+        url = f"{self._settings.base}/OS-TRUST/trusts/{trust_id}"
+        reply = await self._server.ask("GET", url, {"X-Auth-Token": await self._account.token()})
+        return reply.status == 404
+
     async def _is_ours(self, trust_id: str) -> bool:
         try:
             await self.credentials(trust_id)
-        except TrustRefusedError:
+        except (TrustRefusedError, NotFoundError):
             return False
         return True
 
@@ -122,6 +132,8 @@ class KeystoneTrusts:
         reply = await self._account.sign_in({"OS-TRUST:trust": {"id": trust_id}})
         token = reply.headers.get("X-Subject-Token")
         if reply.status != 201 or not token:
+            if reply.status in (401, 404) and await self._is_gone(trust_id):
+                raise NotFoundError(f"There is no trust '{trust_id}' any more.")
             raise _refusal("gives this service no token for the trust", reply)
         facts = reply.data["token"]
         expires, now = seconds(facts.get("expires_at")), self._cache.now()

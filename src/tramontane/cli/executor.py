@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import signal
 from pathlib import Path
 from typing import Any, Final
@@ -91,6 +92,7 @@ async def _run(settings: Settings, pools: tuple[str, ...], only_pool: bool) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with open_executor(settings, pools, for_anybody=not only_pool):
+        gc.freeze()  # as in a node
         named = f", pools {', '.join(pools)}" if pools else ""
         click.echo(f"Tramontane runs actions (database {shown_url(settings.database)}{named})")
         await stopping.wait()

@@ -19,9 +19,9 @@ from typing import Any, Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from tramontane.errors import TramontaneError, UnavailableError
+from tramontane.errors import NotFoundError, TramontaneError, UnavailableError
 from tramontane.service.trusts import Trusts
-from tramontane.values import FrozenDict, decode, encode, freeze
+from tramontane.values import EMPTY, FrozenDict, decode, encode, freeze
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,8 @@ class Credentials:
         """Give the context of an action with what it needs to act elsewhere.
 
         Raises:
-            CredentialsError: the trust that it runs under gives no token.
+            CredentialsError: the trust that it runs under gives no token. One that was ended, with its
+                trigger, is no error: what the trigger has started goes on, without a token.
         """
         security = context.get("security")
         if security is None:
@@ -83,6 +84,9 @@ class Credentials:
         while True:
             try:
                 return await self._trusts.credentials(trust_id)
+            except NotFoundError as error:
+                log.warning("an action begins without a token: %s", error.message)
+                return EMPTY
             except UnavailableError as error:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise CredentialsError(f"The action has no token to run with: {error.message}") from None

@@ -33,7 +33,11 @@ class Trusts(Protocol):
 
     async def credentials(self, trust_id: str) -> FrozenDict:
         """Give what an action needs to act for whoever gave the trust, a token that is good for a while
-        included; by the names of :class:`tramontane.actions.base.SecurityContext`."""
+        included; by the names of :class:`tramontane.actions.base.SecurityContext`.
+
+        Raises:
+            NotFoundError: the trust was ended, as it is with its trigger.
+        """
 
 
 class NoTrusts:
