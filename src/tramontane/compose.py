@@ -156,7 +156,9 @@ async def open_node(
     for problem in load_plugins() if settings.load_action_plugins else ():
         log.warning("plug-in not loaded: %s", problem)
     async with AsyncExitStack() as stack:
-        database = await open_database(settings.database, hints=settings.database_hints)
+        database = await open_database(
+            settings.database, hints=settings.database_hints, big_values=settings.big_values
+        )
         stack.push_async_callback(database.close)
         registry = action_registry(settings)
         stack.push_async_callback(registry.close)

@@ -53,7 +53,9 @@ async def open_executor(
                 "one process owns a SQLite database, and runs its actions; executors of their own need "
                 "--database postgresql://… or mariadb://…"
             )
-        database = await open_database(settings.database, hints=settings.database_hints)
+        database = await open_database(
+            settings.database, hints=settings.database_hints, big_values=settings.big_values
+        )
         stack.push_async_callback(database.close)
         registry = action_registry(settings)
         stack.push_async_callback(registry.close)

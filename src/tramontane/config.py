@@ -121,6 +121,13 @@ def _url(given: Any) -> str:
     return text
 
 
+def _value_store(given: Any) -> str:
+    text = _text(given).strip()
+    if text != "database" and not text.startswith(("file:///", "s3://")):
+        raise ValueError("must be database, file:///directory or s3://bucket/prefix")
+    return text
+
+
 def _path(given: Any) -> Path | None:
     return Path(_text(given)) if given else None
 
@@ -154,6 +161,7 @@ class Settings:
         metadata=_read(_text, "database.connection", secret=True),
     )
     database_hints: bool = field(default=True, metadata=_read(_flag))
+    big_values: str = field(default="database", metadata=_read(_value_store))
     host: str = field(default="127.0.0.1", metadata=_read(_text, "api.host"))
     port: int = field(default=8989, metadata=_read(_integer(0, 65535), "api.port"))
     workers: int = field(default=1, metadata=_read(_integer(1, 256)))

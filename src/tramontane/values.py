@@ -34,7 +34,9 @@ def _refuse(*_: object, **__: object) -> NoReturn:
 class FrozenDict(dict[str, Any]):
     """A map that can't change; hashable when its values are (they are, once frozen)."""
 
-    __slots__ = ("_hash", "_size")
+    __slots__ = ("_big", "_hash", "_size")
+    _big: Any  # what the store knows of a big value (tramontane.store.packing)
+    _size: int
 
     __setitem__ = __delitem__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
@@ -61,7 +63,9 @@ class FrozenDict(dict[str, Any]):
 class FrozenList(list[Any]):
     """A list that can't change; hashable when its items are."""
 
-    __slots__ = ("_hash", "_size")
+    __slots__ = ("_big", "_hash", "_size")
+    _big: Any  # what the store knows of a big value (tramontane.store.packing)
+    _size: int
 
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
     append = extend = insert = pop = remove = clear = sort = reverse = _refuse
@@ -186,6 +190,9 @@ def _needs_standard_encoder(value: Any) -> bool:
         if kind is str:
             if not item.isascii() and _has_surrogate(item):
                 return True
+        elif kind is FrozenDict or kind is FrozenList:
+            if _measured(item) < 0:
+                return True
         elif kind is int:
             if item not in _INT64:
                 return True
@@ -201,7 +208,11 @@ def _needs_standard_encoder(value: Any) -> bool:
 
 
 def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def decode(text: str | bytes) -> Any:
@@ -210,13 +221,22 @@ def decode(text: str | bytes) -> Any:
     Raises:
         ValueError: when ``text`` is no JSON.
     """
+    return freeze(parse(text))
+
+
+def parse(text: str | bytes) -> Any:
+    """Read JSON text into plain lists and maps.
+
+    Raises:
+        ValueError: when ``text`` is no JSON.
+    """
     digits = _MANY_DIGITS_TEXT if isinstance(text, str) else _MANY_DIGITS
     if digits.search(text):  # type: ignore[arg-type]  # chosen by the type of the text
-        return freeze(json.loads(text))
+        return json.loads(text)
     try:
-        return freeze(orjson.loads(text))
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return freeze(json.loads(text))
+        return json.loads(text)
 
 
 def deep_merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> FrozenDict:
@@ -236,24 +256,50 @@ def size_of(value: Any) -> int:
 
     A container remembers its size, so that passing a big value on costs nothing again.
     """
-    kind = type(value)
-    if kind is str:
+    if type(value) is str:
         return len(value) + 2
+    return abs(_measured(value))
+
+
+def _measured(value: Any) -> int:
+    """The size of a value; below zero if the fast encoder would refuse or change it."""
+    kind = type(value)
+    size: int
+    if kind is str:
+        size = len(value) + 2
+        return size if value.isascii() or not _has_surrogate(value) else -size
     if kind is FrozenDict or kind is FrozenList:
         try:
-            return value._size  # type: ignore[no-any-return]
+            size = value._size
         except AttributeError:
-            size = 2 + len(value)
-            if kind is FrozenDict:
-                for name, item in value.items():
-                    size += len(name) + 3 + size_of(item)
-            else:
-                for item in value:
-                    size += size_of(item)
-            value._size = size
-            return size
+            size = _measure(value)
+        return size
     if value is None or kind is bool:
         return 4
     if kind is int:
-        return value.bit_length() * 3 // 10 + 2  # type: ignore[no-any-return]
-    return len(repr(value))
+        size = value.bit_length() * 3 // 10 + 2
+        return size if value in _INT64 else -size
+    size = len(repr(value))
+    if kind is float:
+        return size if math.isfinite(value) else -size
+    return -size if _needs_standard_encoder(value) else size
+
+
+def _measure(value: FrozenDict | FrozenList) -> int:
+    size = 2 + len(value)
+    is_plain = True
+    if type(value) is FrozenDict:
+        for name, item in value.items():
+            own = _measured(item)
+            if own < 0 or (not name.isascii() and _has_surrogate(name)):
+                is_plain, own = False, abs(own)
+            size += len(name) + 3 + own
+    else:
+        for item in value:
+            own = _measured(item)
+            if own < 0:
+                is_plain, own = False, -own
+            size += own
+    size = size if is_plain else -size
+    value._size = size
+    return size

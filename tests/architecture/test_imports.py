@@ -45,10 +45,10 @@ UNRESTRICTED = frozenset(
 )
 """Where everything is wired together."""
 
-OPTIONAL_DEPENDENCIES = frozenset({"asyncmy", "uvloop"})
+OPTIONAL_DEPENDENCIES = frozenset({"asyncmy", "obstore", "uvloop"})
 """Libraries that a module may import inside a function, because they may be missing."""
 
-OPTIONAL_MODULES = {"tramontane.store.mariadb"}
+OPTIONAL_MODULES = {"tramontane.store.mariadb", "tramontane.store.s3"}
 """Modules of ours that need such a library, imported where it may be missing."""
 
 

@@ -12,13 +12,14 @@ How a statement reaches the server, and whether its answer comes back, is the :c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from tramontane.store import schema
 from tramontane.store.batch import Batch, Plan
+from tramontane.store.big_values import BigValues
 from tramontane.store.codec import Row, RowReader
 from tramontane.store.errors import (
     ContentionError,
@@ -27,6 +28,7 @@ from tramontane.store.errors import (
     RefusedError,
     TakenError,
 )
+from tramontane.store.packing import Found, Key, Memory
 from tramontane.store.statements import HEADS_NEW, Statement
 
 T = TypeVar("T")
@@ -93,6 +95,19 @@ class ShortWire:
             await asyncio.sleep(0.001)
 
 
+class NoBigValues(BigValues):
+    """Big values are no part of the protocol: nothing here is big."""
+
+    def __init__(self) -> None:
+        self.memory = Memory()
+
+    async def place(self, found: Mapping[Key, Found]) -> None:
+        assert not found
+
+    def committed(self, found: Mapping[Key, Found]) -> None:
+        assert not found
+
+
 class MemoryDatabase:
     """Tables and locks. ``dialect`` is the database itself, as the group commit wants it."""
 
@@ -100,6 +115,7 @@ class MemoryDatabase:
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
+        self.big_values = NoBigValues()
         self.tables: dict[str, dict[Any, Record]] = {
             name: {} for name in ("heads", "executions", "nodes", *_BY_EXECUTION)
         }

@@ -30,6 +30,9 @@ class MemoryExecutions(Executions):
     async def commit(self, turns: Sequence[TurnWrite], node_id: str | None) -> list[CommitOutcome]:
         return await commit.commit(self._memory, turns, node_id)  # type: ignore[arg-type]
 
+    async def prepare(self, turns: Sequence[TurnWrite]) -> int:
+        return await commit.prepare(self._memory, turns)  # type: ignore[arg-type]
+
     async def committed(self, execution_ids: Sequence[str], token: int) -> frozenset[str]:
         memory = self._memory
 
@@ -47,7 +50,7 @@ class MemoryExecutions(Executions):
     async def post(self, rows: Sequence[InboxRow]) -> None:
         await commit.write_rows(
             self._memory,  # type: ignore[arg-type]
-            [(statements.INBOX, codec.write_inbox(each)) for each in rows],
+            [(statements.INBOX, codec.write_inbox(each, self._memory.big_values.packing())) for each in rows],
         )
 
     async def discard_all(self, execution_id: str) -> None:
@@ -538,9 +541,9 @@ class MemoryRecords(SingleRecords):
         return found
 
     async def add_action(self, action: ActionExecution, job: JobRow | None) -> None:
-        rows = [(statements.ACTIONS_NEW, codec.write_action(action))]
+        rows = [(statements.ACTIONS_NEW, codec.write_action(action, self._memory.big_values.packing()))]
         if job is not None:
-            rows.append((statements.JOBS, codec.write_job(job)))
+            rows.append((statements.JOBS, codec.write_job(job, self._memory.big_values.packing())))
         await commit.write_rows(self._memory, rows)  # type: ignore[arg-type]
 
     async def change_action(self, before: ActionExecution, after: ActionExecution, drop_job: bool) -> bool:
@@ -549,7 +552,11 @@ class MemoryRecords(SingleRecords):
             was = (None, before.state, before.attempt)
             if row is None or (row["execution_id"], row["state"], row["attempt"]) != was:
                 return False
-            row.update(insert(statements.ACTIONS, codec.write_action_changes(after))[1])
+            row.update(
+                insert(
+                    statements.ACTIONS, codec.write_action_changes(after, self._memory.big_values.packing())
+                )[1]
+            )
             if drop_job:
                 self._memory.tables["jobs"].pop(before.id, None)
             return True
@@ -578,5 +585,5 @@ def execution_of(memory: MemoryDatabase, execution_id: str) -> Execution:
 
 def _post(memory: MemoryDatabase, rows: Sequence[InboxRow]) -> None:
     for row in rows:
-        key, record = insert(statements.INBOX, codec.write_inbox(row))
+        key, record = insert(statements.INBOX, codec.write_inbox(row, memory.big_values.packing()))
         memory.tables["inbox"].setdefault(key, record)

@@ -15,6 +15,7 @@ from tramontane.store.commit import CommitOutcome
 from tramontane.store.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tramontane.store.executions import Executions
 from tramontane.store.records import TurnWrite
+from tramontane.values import size_of
 
 WON, LOST = CommitOutcome("committed", 1), CommitOutcome("lost")
 
@@ -37,6 +38,9 @@ class Store(Executions):
         self.written: frozenset[str] = frozenset()
         self.asked: list[Sequence[str]] = []
         self.deaf = 0
+
+    async def prepare(self, turns: Sequence[TurnWrite]) -> int:
+        return sum(size_of(turn.execution.input) for turn in turns)
 
     async def commit(self, turns: Sequence[TurnWrite], node_id: str | None) -> list[CommitOutcome]:
         names = [turn.execution.id for turn in turns]

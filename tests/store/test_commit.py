@@ -18,6 +18,7 @@ from tramontane.store.commit import CommitOutcome
 from tramontane.store.database import Database, open_database
 from tramontane.store.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tramontane.store.executions import Executions
+from tramontane.store.packing import Memory
 from tramontane.store.records import TurnWrite
 from tramontane.values import freeze
 
@@ -209,7 +210,7 @@ def test_an_unchanged_input_is_not_written_again() -> None:
     after = replace(before, seq=10)
     action = make.action(before, input=large, seq=4)
     turn = TurnWrite(after, before, 1, actions=[action])
-    encoded = encode_turn(turn)
+    encoded = encode_turn(turn, Memory())
     assert [statement for statement, _ in encoded.rows] == [statements.ACTIONS]
     assert sum(len(str(value)) for _, row in encoded.rows for value in row) < 1_000
 
@@ -217,7 +218,7 @@ def test_an_unchanged_input_is_not_written_again() -> None:
 def test_only_the_column_groups_that_changed_are_written() -> None:
     before = make.execution(output=freeze({"a": 1}), globals=freeze({"b": 1}))
     after = replace(before, state="SUCCESS", output=freeze({"a": 2}))
-    ((statement, row),) = encode_turn(TurnWrite(after, before, 1)).rows
+    ((statement, row),) = encode_turn(TurnWrite(after, before, 1), Memory()).rows
     assert statement.changes == ("state", "state_info", "updated_at", "finished_at", "output")
     assert row == ("e1", "SUCCESS", None, None, None, '{"a":2}')
 
@@ -325,7 +326,7 @@ def test_the_token_tells_which_heads_a_commit_has_written(database_url: str) -> 
         known = make.execution("e1")
         await make.start(store, known, make.execution("e3"))
         turns = [change(known, 1), TurnWrite(make.execution("e2"), None, 0)]
-        batch = Batch([encode_turn(turn) for turn in turns], "n1", token=77)
+        batch = Batch([encode_turn(turn, Memory()) for turn in turns], "n1", token=77)
         await database.dialect.write(batch, frozenset())
         assert await store.committed(["e1", "e2", "e3", "e4"], 77) == {"e1", "e2"}
         assert await store.was_committed("e1", 77)

@@ -24,6 +24,7 @@ from tramontane.errors import (
     TramontaneError,
     UnavailableError,
 )
+from tramontane.store.errors import LostValueError
 from tramontane.values import encode
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ STATUSES: Final[dict[type[TramontaneError], int]] = {
     NotFoundError: 404,
     ConflictError: 409,
     UnavailableError: 503,
+    LostValueError: 503,  # an operator may bring it back
 }
 
 

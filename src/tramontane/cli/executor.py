@@ -21,6 +21,7 @@ from tramontane.errors import TramontaneError
 
 SETTINGS: Final = (
     "database",
+    "big_values",
     "executor_threads",
     "load_action_plugins",
     "action_allowlist",

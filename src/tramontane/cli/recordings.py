@@ -12,7 +12,8 @@ import click
 from tramontane.cli import loop
 from tramontane.cli.remote import ask
 from tramontane.cli.rest import RestClient
-from tramontane.cli.settings import WrongCallError
+from tramontane.cli.settings import WrongCallError, read_settings
+from tramontane.config import Settings
 from tramontane.core.state import ActionExecution
 from tramontane.errors import BadRequestError, TramontaneError
 from tramontane.store.database import open_database
@@ -144,7 +145,7 @@ def _read_database(execution_id: str, url: str) -> RecordedExecution:
     if url.startswith(_FILE) and not Path(url.removeprefix(_FILE)).exists():
         raise WrongCallError(f"there is no database at {url}")
     try:
-        found = loop.run(_from_database(execution_id, url))
+        found = loop.run(_from_database(execution_id, read_settings(None, {"database": url})))
     except TramontaneError as error:
         raise click.ClickException(error.message) from None
     if found is None:
@@ -152,8 +153,8 @@ def _read_database(execution_id: str, url: str) -> RecordedExecution:
     return found
 
 
-async def _from_database(execution_id: str, url: str) -> RecordedExecution | None:
-    database = await open_database(url)
+async def _from_database(execution_id: str, settings: Settings) -> RecordedExecution | None:
+    database = await open_database(settings.database, big_values=settings.big_values)
     try:
         return await _load(Executions(database), execution_id)
     finally:

@@ -203,13 +203,14 @@ class Executor:
     def release(self, count: int) -> None:
         self._taken -= count
 
-    def begin(self, job: JobRow, action: ActionExecution) -> None:
+    def begin(self, job: JobRow, action: ActionExecution, problem: str | None = None) -> None:
+        """Run a claimed job; with a ``problem`` its result is that."""
         self.statistics.begun += 1
         earlier = self._running.get(job.action_id)
         if earlier is not None:
             self._interrupt(earlier)
         task = asyncio.create_task(
-            self._run(job, action, is_late=not self._accepting), name=f"action {job.action_id}"
+            self._run(job, action, problem, is_late=not self._accepting), name=f"action {job.action_id}"
         )
         self._running[job.action_id] = _Running(job, task)
 
@@ -267,7 +268,7 @@ class Executor:
 
     # -- jobs -----------------------------------------------------------------------------
 
-    async def _run(self, job: JobRow, action: ActionExecution, *, is_late: bool) -> None:
+    async def _run(self, job: JobRow, action: ActionExecution, problem: str | None, *, is_late: bool) -> None:
         """The life of one job: run, report, free the slot. ``is_late``: nothing is begun any more."""
         assert self._work is not None
         try:
@@ -279,7 +280,7 @@ class Executor:
                     "claim lost, action not begun action_id=%s attempt=%d", job.action_id, job.attempt
                 )
                 return
-            result = await self._execute(job, action)
+            result = await self._execute(job, action) if problem is None else Result(error=problem)
             self._note_result(job)
             if result is None:
                 await self._work.hand_over(job)
@@ -374,7 +375,7 @@ class Executor:
             self._taken += len(claim.jobs)
             self._held = claim.is_held
             for each in claim.jobs:
-                self.begin(each.job, each.action)
+                self.begin(each.job, each.action, each.problem)
             if len(claim.jobs) < wanted and not claim.may_be_more and not self._news:
                 self._backlog = False
                 break

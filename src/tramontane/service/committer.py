@@ -1,10 +1,11 @@
 """The group commit: turns gather while the one before is under way, and are written together.
 
-A *unit* is what wins or loses together: one turn, or the turns of a bundle. Batches are bounded in
-turns, rows and bytes; what can't be stored fails alone (:mod:`tramontane.store.commit`). While the
-database is out of reach units are handed back as unwritten: whoever holds the events decides
-whether to wait. After a COMMIT whose outcome is unknown the heads are asked what happened, and
-nobody gets an answer before they have told.
+A *unit* is what wins or loses together: one turn, or the turns of a bundle. It enters encoded, with its
+big values written if they are kept outside of the database. Batches are bounded in turns, rows and
+bytes; what can't be stored fails alone (:mod:`tramontane.store.commit`). While the database is out of
+reach units are handed back as unwritten: whoever holds the events decides whether to wait. After a
+COMMIT whose outcome is unknown the heads are asked what happened, and nobody gets an answer before they
+have told.
 
 Called by :mod:`tramontane.service.turn` only. It knows nothing of events or effects.
 """
@@ -22,7 +23,6 @@ from tramontane.service.ports import ExecutionStore
 from tramontane.store.commit import CommitOutcome
 from tramontane.store.errors import DatabaseUnavailableError, OutcomeUnknownError
 from tramontane.store.records import TurnWrite
-from tramontane.values import size_of
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +144,15 @@ class Committer:
         """
         if self._stopping or self._loop is None:
             raise UnavailableError("The node is shutting down.")
+        try:
+            size = await self._store.prepare(turns)
+        except DatabaseUnavailableError as error:
+            self.statistics.unreachable += 1
+            log.warning("big values not written turns=%d error=%s", len(turns), error)
+            return Unwritten(error)
+        if self._stopping:
+            raise UnavailableError("The node is shutting down.")
         rows = sum(_rows(turn) for turn in turns)
-        size = sum(_size(turn) for turn in turns)
         unit = _Unit(turns, rows, size, asyncio.get_running_loop().create_future())
         self._queue.units.append(unit)
         self._queue.filled.set()
@@ -253,22 +260,3 @@ def _rows(turn: TurnWrite) -> int:
         + len(turn.timers)
         + len(turn.jobs)
     )
-
-
-def _size(turn: TurnWrite) -> int:
-    """About how many bytes of JSON the turn writes."""
-    execution, before = turn.execution, turn.before
-    size = 500
-    if before is None:
-        size += size_of(execution.input) + size_of(execution.params)
-    if before is None or before.globals is not execution.globals:
-        size += size_of(execution.globals)
-    if before is None or before.output is not execution.output:
-        size += size_of(execution.output)
-    for task in turn.tasks:
-        size += 500 + size_of(task.published)
-    for action in turn.actions:
-        size += 500 + size_of(action.input) + (0 if action.output is None else size_of(action.output))
-    for child in turn.children:
-        size += 500 + size_of(child.input) + size_of(child.params) + size_of(child.globals)
-    return size

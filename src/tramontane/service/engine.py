@@ -52,6 +52,7 @@ from tramontane.service.turn import (
     VanishedError,
     as_error,
 )
+from tramontane.store.errors import LostValueError
 from tramontane.store.records import InboxRow, TurnWrite
 from tramontane.values import FrozenDict
 
@@ -63,6 +64,9 @@ _ENDS = 10_000
 _LATELY = 5.0
 _PAUSE = 0.5
 """Seconds before a turn is tried again that the database didn't take."""
+
+_LOST_PAUSE = 2.0
+"""Seconds before an execution is tried again that lacks a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,6 +475,12 @@ class Engine:
                 continue
             except UnavailableError as error:
                 verdict = Unwritten(error)
+            except LostValueError as error:
+                # It may be brought back. Until then nothing can be done, and nothing gets lost.
+                log.error("execution can't be loaded execution_id=%s error=%s", slot.id, error.message)
+                slot.forget()
+                slot.pending.extendleft(reversed(_fail_requests(batch, error)))
+                return _LOST_PAUSE
             if isinstance(verdict, Won):
                 return 0.0
             slot.forget()

@@ -28,6 +28,13 @@ class ExecutionStore(Protocol):
             OutcomeUnknownError: the batch may have been written; :meth:`committed` tells.
         """
 
+    async def prepare(self, turns: Sequence[TurnWrite]) -> int:
+        """Do what can be done before :meth:`commit`; give about how many bytes that will write.
+
+        Raises:
+            DatabaseUnavailableError: nothing was written that counts.
+        """
+
     async def committed(self, execution_ids: Sequence[str], token: int) -> frozenset[str]:
         """Of these executions, those whose heads a commit with this token has written.
 

@@ -183,7 +183,7 @@ class WorkerUseCases:
                 claim = await self._jobs.claim(
                     process_id, pools, poll.limit, names=names, project_id=project_id
                 )
-                found = claim.jobs
+                found = await self._without_problems(process_id, claim.jobs)
                 now = self._monotonic()
                 if found or now >= until or not self._accepting():
                     return found
@@ -195,6 +195,14 @@ class WorkerUseCases:
                     await asyncio.wait_for(event.wait(), min(_LOOK_SECONDS, until - now))
         finally:
             self._news.discard(event)
+
+    async def _without_problems(self, process_id: str, found: Sequence[ClaimedJob]) -> Sequence[ClaimedJob]:
+        """End the actions that can't be run, and give the others."""
+        for each in found:
+            if each.problem is not None:
+                await self._posts.report(each.job, Result(error=each.problem))
+                await self._jobs.finish(process_id, [each.job.action_id])
+        return [each for each in found if each.problem is None]
 
     async def _remember_actions(self, caller: Caller, actions: Mapping[str, Any]) -> None:
         project_id = "" if caller.is_admin else caller.project_id

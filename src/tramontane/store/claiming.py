@@ -21,7 +21,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tramontane.core.state import ActionExecution
 from tramontane.store import codec, schema
 from tramontane.store.limits import WORKERS, Limit, LimitBook, lock_limits, names_of, read_limits
 from tramontane.store.queries import chunks, columns, records
@@ -66,11 +65,11 @@ class Candidate:
 
 @dataclass(slots=True)
 class Taken:
-    """What a claim got. ``may_be_more``: others may wait that could be claimed now; ``is_held``: some wait
-    for slots of a limit."""
+    """What a claim got. ``actions``: rows of the jobs' actions by id; ``may_be_more``: others may wait that
+    could be claimed now; ``is_held``: some wait for slots of a limit."""
 
     jobs: list[JobRow]
-    actions: dict[str, ActionExecution]
+    actions: dict[str, sa.Row[Any]]
     may_be_more: bool = False
     is_held: bool = False
 
@@ -321,7 +320,7 @@ class Claiming:
             if action is None:
                 gone.append(job.action_id)
                 continue
-            lane = self.book.lane_of(names_of(action.name, action.adhoc)) if check else job.lane
+            lane = self.book.lane_of(_names(action)) if check else job.lane
             if lane == job.lane:
                 ours.append(job)
             else:
@@ -362,15 +361,20 @@ async def _claimed(connection: AsyncConnection) -> dict[Queue, int]:
     return {(pool, lane): count for pool, lane, count in rows}
 
 
-async def _actions_of(connection: AsyncConnection, action_ids: Sequence[str]) -> dict[str, ActionExecution]:
+async def _actions_of(connection: AsyncConnection, action_ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
+    """Read the rows of actions; what they refer to is fetched when they are claimed for good."""
     actions = schema.action_executions
-    found: dict[str, ActionExecution] = {}
+    found: dict[str, sa.Row[Any]] = {}
     for part in chunks(action_ids):
         rows = await connection.execute(
             sa.select(*columns(actions, codec.read_action)).where(actions.c.id.in_(part))
         )
-        found.update((action.id, action) for action in records(codec.read_action, rows))
+        found.update((row.id, row) for row in rows)
     return found
+
+
+def _names(action: sa.Row[Any]) -> list[str]:
+    return names_of(action.name, codec.json_value(action.adhoc))
 
 
 async def _change_lane(connection: AsyncConnection, action_ids: Sequence[str], lane: str) -> None:
@@ -394,7 +398,7 @@ async def _count_in(connection: AsyncConnection, book: LimitBook) -> None:
     for job in claimed:
         action = actions.get(job.action_id)
         if action is not None:
-            lane = book.lane_of(names_of(action.name, action.adhoc))
+            lane = book.lane_of(_names(action))
             if lane != job.lane:
                 lanes.setdefault(lane, []).append(job.action_id)
     for lane, action_ids in lanes.items():

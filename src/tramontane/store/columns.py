@@ -48,6 +48,16 @@ def json_column(column_name: str, *, nullable: bool = True) -> sa.Column[Any]:
     return sa.Column(column_name, large_text(), nullable=nullable, info={"json": True})
 
 
+def value_column(column_name: str, *, whole: bool = True) -> sa.Column[Any]:
+    """A JSON column whose big values are stored by themselves (:mod:`tramontane.store.packing`).
+
+    Without ``whole`` the value itself stays in the row whatever its size: it grows by being written
+    again, and a copy of each state that it was in would be kept.
+    """
+    info = {"json": True, "big": "whole" if whole else "inside"}
+    return sa.Column(column_name, large_text(), nullable=True, info=info)
+
+
 def format_column() -> sa.Column[Any]:
     """The number of the record's format; a node leaves records alone whose number it doesn't know."""
     return sa.Column("format", sa.SmallInteger(), nullable=False, server_default="1")

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tramontane.store.batch import Batch, EncodedTurn, encode_turn, new_token
+from tramontane.store.batch import NOTHING, Batch, EncodedTurn, encode_turn, new_token
 from tramontane.store.codec import Row
 from tramontane.store.database import Database
 from tramontane.store.errors import (
@@ -25,6 +25,7 @@ from tramontane.store.errors import (
     RefusedError,
     TakenError,
 )
+from tramontane.store.packing import Found, Key, Memory
 from tramontane.store.records import TurnWrite
 from tramontane.store.statements import Statement
 
@@ -68,32 +69,57 @@ async def commit(database: Database, turns: Sequence[TurnWrite], node_id: str | 
             :func:`tramontane.store.executions.committed` tells by the error's token.
     """
     outcomes: Outcomes = {}
-    groups = _encode(turns, outcomes)
+    groups = _encode(turns, outcomes, database.big_values.memory)
     if groups:
         await _Writing(database, node_id, outcomes).write(groups)
     return [outcomes[turn.execution.id] for turn in turns]
 
 
-async def write_rows(database: Database, rows: Sequence[tuple[Statement, Row]]) -> None:
-    """Write rows that belong to no turn, in one transaction.
+async def prepare(database: Database, turns: Sequence[TurnWrite]) -> int:
+    """Encode turns and write their big values outside, if that is where they are kept.
+
+    Gives about how many bytes the commit of these turns will write. What has no stored form is left to
+    :func:`commit`, which says so.
+
+    Raises:
+        ValueStoreUnavailableError, DatabaseUnavailableError: nothing was written that counts.
+    """
+    size = 0
+    for turn in turns:
+        try:
+            turn.encoded = encode_turn(turn, database.big_values.memory)
+        except (TypeError, ValueError, RecursionError):
+            continue
+        size += turn.encoded.size
+        await database.big_values.place(turn.encoded.found)
+    return size
+
+
+async def write_rows(
+    database: Database, rows: Sequence[tuple[Statement, Row]], found: Mapping[Key, Found] = NOTHING
+) -> None:
+    """Write rows that belong to no turn, in one transaction; ``found``: the big values they refer to.
 
     Raises:
         DatabaseUnavailableError, OutcomeUnknownError: as :func:`commit`
         ValueError: the database refuses the data.
     """
+    await database.big_values.place(found)
     try:
-        await _write_batch(database, Batch((), rows=rows))
+        await _write_batch(database, Batch((), rows=rows, found=found))
     except RefusedError as error:
         raise ValueError(f"this can't be stored: {error}") from error
+    database.big_values.committed(found)
 
 
-def _encode(turns: Sequence[TurnWrite], outcomes: Outcomes) -> list[Group]:
+def _encode(turns: Sequence[TurnWrite], outcomes: Outcomes, memory: Memory) -> list[Group]:
     """Make rows; a bundle becomes one group, which is never split and fails as a whole."""
     groups: dict[tuple[str, str], Group] = {}
     broken: dict[tuple[str, str], str] = {}
     for turn in turns:
         try:
-            groups.setdefault(_group_of(turn), []).append(encode_turn(turn))
+            encoded = turn.encoded or encode_turn(turn, memory)
+            groups.setdefault(_group_of(turn), []).append(encoded)
         except (TypeError, ValueError, RecursionError) as error:
             broken[_group_of(turn)] = _refusal([turn.execution.id], error)
     for turn in turns:
@@ -142,6 +168,8 @@ class _Writing:
             for turn in turns:
                 head = turn.head
                 won = head.id not in lost
+                if won and turn.found:
+                    self._database.big_values.committed(turn.found)
                 self._outcomes[head.id] = CommitOutcome("committed", head.version + 1) if won else LOST
 
     def _give_up(self, turns: list[EncodedTurn], error: RefusedError) -> None:

@@ -9,10 +9,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tramontane.store.big_values import BigValues
 from tramontane.store.dialect import Dialect
 from tramontane.store.dialects import connect
 from tramontane.store.errors import DatabaseBusyError, DatabaseUnavailableError
 from tramontane.store.migrations import prepare_schema
+from tramontane.store.outside import Outside, open_outside
 
 
 class Database:
@@ -22,8 +24,10 @@ class Database:
     :func:`tramontane.store.commit.commit`.
     """
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, outside: Outside | None = None) -> None:
+        """``outside``: where new big values are kept instead of here."""
         self.dialect = dialect
+        self.big_values = BigValues(dialect, outside)
 
     @property
     def name(self) -> str:
@@ -72,20 +76,26 @@ class Database:
         await self.dialect.close()
 
 
-async def open_database(url: str, *, beside: bool = False, hints: bool = True) -> Database:
+async def open_database(
+    url: str, *, beside: bool = False, hints: bool = True, big_values: str = "database"
+) -> Database:
     """Open the database at ``url``; an empty one gets its tables.
 
     ``beside``: open a SQLite file even while another process owns it, for small changes that no
     process keeps in memory. ``hints``: use locks of sessions and notifications where there are some.
+    ``big_values``: where those are kept (:mod:`tramontane.store.outside`).
 
     Raises:
-        DatabaseSetupError: the URL is wrong, the server refuses, the file belongs to somebody else.
+        DatabaseSetupError: a URL is wrong, the server refuses, the file belongs to somebody else.
         SchemaError: the tables aren't those of this version; see :mod:`tramontane.store.migrations`.
     """
+    outside = open_outside(big_values)
+    if outside is not None:
+        await outside.check()
     dialect = await connect(url, beside=beside, hints=hints)
     try:
         await prepare_schema(dialect)
     except BaseException:
         await dialect.close()
         raise
-    return Database(dialect)
+    return Database(dialect, outside)

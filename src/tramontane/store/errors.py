@@ -18,6 +18,24 @@ class DatabaseBusyError(DatabaseUnavailableError):
     """Others were in the way of a transaction; it may be run again at once."""
 
 
+class ValueStoreUnavailableError(DatabaseUnavailableError):
+    """The store of big values outside of the database can't be reached; nothing was written."""
+
+    code = "value-store-unavailable"
+
+
+class LostValueError(TramontaneError):
+    """A big value that a row refers to isn't where it was stored; what needs it can't go on without."""
+
+    code = "value-lost"
+
+    def __init__(self, content_hash: str, root_id: str, why: str = "its text is gone") -> None:
+        super().__init__(
+            f"A big value can't be read: {why} [hash={content_hash}, root_execution_id={root_id}]"
+        )
+        self.root_id = root_id
+
+
 class OutcomeUnknownError(UnavailableError):
     """The connection broke while a COMMIT was under way: it may have happened or not.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +18,10 @@ from tramontane.store.codec import RowReader
 from tramontane.store.commit import CommitOutcome
 from tramontane.store.database import Database
 from tramontane.store.dialect import Query
+from tramontane.store.errors import LostValueError
 from tramontane.store.queries import chunks
 from tramontane.store.records import InboxRow, StoredExecution, TurnWrite
+from tramontane.store.references import hashes
 
 _BY_EXECUTION = (
     schema.tasks,
@@ -43,6 +46,10 @@ class Executions:
     async def commit(self, turns: Sequence[TurnWrite], node_id: str | None) -> list[CommitOutcome]:
         """See :func:`tramontane.store.commit.commit`."""
         return await commit.commit(self._database, turns, node_id)
+
+    async def prepare(self, turns: Sequence[TurnWrite]) -> int:
+        """See :func:`tramontane.store.commit.prepare`."""
+        return await commit.prepare(self._database, turns)
 
     @again_when_busy
     async def committed(self, execution_ids: Sequence[str], token: int) -> frozenset[str]:
@@ -105,9 +112,9 @@ class Executions:
             DatabaseUnavailableError: nothing was written.
             OutcomeUnknownError: maybe; posting the same rows again is harmless.
         """
-        await commit.write_rows(
-            self._database, [(statements.INBOX, codec.write_inbox(each)) for each in rows]
-        )
+        packing = self._database.big_values.packing()
+        written = [(statements.INBOX, codec.write_inbox(each, packing)) for each in rows]
+        await commit.write_rows(self._database, written, packing.found)
 
     @again_when_busy
     async def discard_all(self, execution_id: str) -> None:
@@ -147,7 +154,10 @@ class Executions:
         """
         loaded: dict[str, StoredExecution] = {}
         for part in chunks(execution_ids):
-            loaded.update(await self._queries.run(part))
+            try:
+                loaded.update(await self._queries.run(part))
+            except LostValueError:  # deleted between the rows and the values that they refer to, perhaps
+                loaded.update(await self._queries.run(part))
         return loaded
 
     async def root_params(self, root_id: str) -> Any:
@@ -155,7 +165,8 @@ class Executions:
         executions = schema.executions
         async with self._database.read() as connection:
             text = await connection.scalar(sa.select(executions.c.params).where(executions.c.id == root_id))
-        return codec.json_value(text)
+        find = await self._database.big_values.fetch((root_id, each) for each in hashes(text or ""))
+        return codec.big_json_value(text, find)
 
     async def is_used(self, execution_id: str) -> bool:
         """Whether any project has an execution of this id."""
@@ -178,6 +189,8 @@ class Executions:
         Raises:
             NotAllowedError: ``only_completed``, and the execution itself isn't.
         """
+        big_values = self._database.big_values
+        places: list[str] = []
         async with self._database.write() as connection:
             ids = await self._lock_tree(connection, execution_id)
             if not ids:
@@ -185,17 +198,21 @@ class Executions:
             if only_completed:
                 await self._require_completed(connection, execution_id)
             for part in chunks(ids):
+                places += await big_values.delete(connection, part)
                 for table in _BY_EXECUTION:
                     await connection.execute(sa.delete(table).where(table.c.execution_id.in_(part)))
                 for table in (schema.executions, schema.heads):
                     await connection.execute(sa.delete(table).where(table.c.id.in_(part)))
             if inbox:
                 columns = statements.INBOX.columns
+                packing = big_values.packing()
                 await connection.execute(
                     sa.insert(schema.inbox),
-                    [dict(zip(columns, codec.write_inbox(each), strict=True)) for each in inbox],
+                    [dict(zip(columns, codec.write_inbox(each, packing), strict=True)) for each in inbox],
                 )
-            return ids
+                await big_values.add(connection, packing.found)
+        await big_values.clear(places)
+        return ids
 
     async def _lock_tree(self, connection: AsyncConnection, top: str) -> list[str]:
         """Lock the heads of a sub-tree, from the top down: who is locked can't get children any more."""
@@ -244,6 +261,7 @@ class _LoadQueries:
 
     def __init__(self, database: Database) -> None:
         self._dialect = database.dialect
+        self._big_values = database.big_values
         wanted = self._dialect.any_of(1)
         ended = ", ".join(f"'{state}'" for state in sorted(COMPLETED))
         self._texts = (
@@ -264,7 +282,7 @@ class _LoadQueries:
             f"WHERE t.execution_id {wanted} ORDER BY t.due_at",
             f"SELECT {_names('i', schema.inbox, codec.read_inbox)} FROM inbox AS i "
             f"WHERE i.execution_id {wanted} ORDER BY i.created_at, i.id",
-            "SELECT h.id, r.params FROM heads AS h JOIN executions AS r ON r.id=h.root_id "
+            "SELECT h.id, r.params, r.id FROM heads AS h JOIN executions AS r ON r.id=h.root_id "
             f"WHERE h.root_id<>h.id AND h.id {wanted}",
         )
 
@@ -272,26 +290,34 @@ class _LoadQueries:
         parameters = (self._dialect.array(ids),)
         queries: list[Query] = [(text, parameters) for text in self._texts]
         heads, tasks, actions, calls, past, timers, inbox, roots = await self._dialect.fetch(queries)
-        found: dict[str, StoredExecution] = {}
-        for *fields, version, parked in heads:
-            execution = codec.read_execution(fields)
-            found[execution.id] = StoredExecution(execution, version, parked=parked)
-        for rows, reader, place in (
+        of_executions = (
             (tasks, codec.read_task, "tasks"),
             (actions, codec.read_action, "actions"),
             (calls, codec.read_subworkflow, "subworkflows"),
             (past, codec.read_past_run, "past_runs"),
             (timers, codec.read_timer, "timers"),
             (inbox, codec.read_inbox, "inbox"),
-        ):
+        )
+        find = await self._big_values.fetch(
+            chain(
+                (key for row in heads for key in codec.read_execution.references(row)),
+                (key for rows, reader, _ in of_executions for row in rows for key in reader.references(row)),
+                ((row[2], each) for row in roots for each in hashes(row[1] or "")),
+            )
+        )
+        found: dict[str, StoredExecution] = {}
+        for *fields, version, parked in heads:
+            execution = codec.read_execution(fields, find)
+            found[execution.id] = StoredExecution(execution, version, parked=parked)
+        for rows, reader, place in of_executions:
             for row in rows:
-                record = reader(row)
+                record = reader(row, find)
                 owner = found.get(record.execution_id)
                 if owner is not None:
                     getattr(owner, place).append(record)
-        for execution_id, params in roots:
+        for execution_id, params, _ in roots:
             if execution_id in found:
-                found[execution_id].root_params = codec.json_value(params)
+                found[execution_id].root_params = codec.big_json_value(params, find)
         return found
 
 

@@ -6,7 +6,7 @@ process and lost only by :meth:`Jobs.lose_claims`, the verdict that the process 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +20,12 @@ from tramontane.store import codec, schema, statements
 from tramontane.store.again import again_when_busy
 from tramontane.store.claiming import Claiming, Taken, Wanted
 from tramontane.store.database import Database
-from tramontane.store.errors import ClaimUnknownError, DatabaseBusyError, DatabaseUnavailableError
+from tramontane.store.errors import (
+    ClaimUnknownError,
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    LostValueError,
+)
 from tramontane.store.limits import LimitBook
 from tramontane.store.queries import chunks, columns, records
 from tramontane.store.records import InboxRow, JobRow
@@ -29,10 +34,14 @@ from tramontane.values import FrozenDict
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job together with its action, whose input isn't repeated in the job."""
+    """A job together with its action, whose input isn't repeated in the job.
+
+    ``problem``: why the action can't be run; its input is empty then.
+    """
 
     job: JobRow
     action: ActionExecution
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,6 @@ class Jobs:
         self._database = database
         self._claiming = Claiming(book or LimitBook(), database.dialect.now_sql)
 
-    @again_when_busy
     async def claim(
         self,
         process_id: str,
@@ -78,21 +86,66 @@ class Jobs:
     ) -> Claim:
         """Claim up to ``limit`` jobs of these pools (``""``: jobs for anybody), in fair order.
 
-        ``names``: of these actions alone; ``project_id``: of this project alone.
+        ``names``: of these actions alone; ``project_id``: of this project alone. Jobs whose inputs can't
+        be fetched now are given back.
 
         Raises:
             ClaimUnknownError: some may be claimed now; :meth:`give_back` makes sure that they aren't.
             DatabaseUnavailableError: nothing is claimed.
         """
-        wanted = Wanted(
-            process_id, tuple(sorted(pools)), limit, None if names is None else tuple(names), project_id
+        taken = await self._take(
+            Wanted(
+                process_id, tuple(sorted(pools)), limit, None if names is None else tuple(names), project_id
+            )
         )
+        claimed = [_claimed_by(job, process_id) for job in taken.jobs]
+        jobs = await self._with_actions(process_id, claimed, taken.actions)
+        return Claim(jobs, taken.may_be_more and len(jobs) == len(claimed), taken.is_held)
+
+    @again_when_busy
+    async def _take(self, wanted: Wanted) -> Taken:
         taken = Taken([], {})
         with _unsure(taken.jobs):
             async with self._database.write() as connection:
                 await self._claiming.claim(connection, wanted, taken)
-        jobs = [ClaimedJob(_claimed_by(job, process_id), taken.actions[job.action_id]) for job in taken.jobs]
-        return Claim(jobs, taken.may_be_more, taken.is_held)
+        return taken
+
+    async def _with_actions(
+        self, process_id: str, jobs: Sequence[JobRow], rows: Mapping[str, Sequence[Any]]
+    ) -> list[ClaimedJob]:
+        """Read the actions of claimed jobs. One whose input is lost has that for a problem."""
+        try:
+            actions = await self._actions([rows[job.action_id] for job in jobs])
+            return [ClaimedJob(job, action) for job, action in zip(jobs, actions, strict=True)]
+        except (DatabaseUnavailableError, LostValueError):
+            return await self._one_by_one(process_id, jobs, rows)
+
+    async def _one_by_one(
+        self, process_id: str, jobs: Sequence[JobRow], rows: Mapping[str, Sequence[Any]]
+    ) -> list[ClaimedJob]:
+        found: list[ClaimedJob] = []
+        unavailable: dict[str, DatabaseUnavailableError] = {}
+        for job in jobs:
+            row = rows[job.action_id]
+            try:
+                (action,) = await self._actions([row])
+                found.append(ClaimedJob(job, action))
+            except LostValueError as error:
+                found.append(ClaimedJob(job, codec.read_action(row, lambda _: None), error.message))
+            except DatabaseUnavailableError as error:
+                unavailable[job.action_id] = error
+        if unavailable:
+            try:
+                await self.release(process_id, list(unavailable))
+            except DatabaseUnavailableError as error:
+                attempts = [(job.action_id, job.attempt) for job in jobs]
+                raise ClaimUnknownError(error.message, attempts) from error
+        if unavailable and not found:
+            raise next(iter(unavailable.values()))
+        return found
+
+    async def _actions(self, rows: Sequence[Sequence[Any]]) -> list[ActionExecution]:
+        return await self._database.big_values.records(codec.read_action, rows)
 
     async def hold(self, job: JobRow, names: Sequence[str]) -> bool | None:
         """Hold slots of limits for an action that is run without a record, by the process in ``claimed_by``.
@@ -103,7 +156,7 @@ class Jobs:
         async with self._database.write() as connection:
             lane, has_room = await self._claiming.has_room(connection, job.pool, names)
             if has_room:
-                values = codec.write_job(replace(job, lane=lane))
+                values = codec.write_job(replace(job, lane=lane), self._database.big_values.packing())
                 row = dict(zip(statements.JOBS.columns, values, strict=True))
                 await connection.execute(sa.insert(schema.jobs).values(row))
         return has_room
@@ -300,10 +353,12 @@ class Jobs:
             await _delete(connection, [*lost.reported, *lost.failed])
             if events:
                 names = statements.INBOX.columns
+                packing = self._database.big_values.packing()
                 await connection.execute(
                     sa.insert(schema.inbox),
-                    [dict(zip(names, codec.write_inbox(event), strict=True)) for event in events],
+                    [dict(zip(names, codec.write_inbox(event, packing), strict=True)) for event in events],
                 )
+                await self._database.big_values.add(connection, packing.found)
             await _repeat(connection, lost.repeated)
             await _fail(connection, lost.failed, now)
         return lost

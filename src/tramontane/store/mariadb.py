@@ -41,6 +41,7 @@ from tramontane.store.errors import (
     RefusedError,
     TakenError,
 )
+from tramontane.store.packing import Key
 from tramontane.store.servers import Servers, ServerURL
 from tramontane.store.statements import HEADS_NEW, Statement
 
@@ -57,6 +58,7 @@ _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
 """A server that takes longer is gone, also when nobody closed the connection."""
 _READERS = 10
+_KEYS = 500
 _OLDEST = (10, 6)
 
 _CONTENTION = frozenset({1205, 1213, 1020, 1317, 3572})
@@ -245,10 +247,21 @@ class MariaDB:
                     known,
                 )
             )
-        plan = batch.plan(versions, taken)
+        plan = batch.plan(versions, taken, await self._stored(connection, batch.doubtful))
         for statement, rows in plan.writes:
             await self._write_rows(connection, statement, rows)
         return plan.lost
+
+    @staticmethod
+    async def _stored(connection: Any, keys: Sequence[Key]) -> frozenset[Key]:
+        found: set[Key] = set()
+        for start in range(0, len(keys), _KEYS):
+            some = keys[start : start + _KEYS]
+            marks = ", ".join(["(%s, %s)"] * len(some))
+            query = f"SELECT root_id, hash FROM big_values WHERE (root_id, hash) IN ({marks})"
+            rows = await _all(connection, query, [each for key in some for each in key])
+            found.update((root_id, content_hash) for root_id, content_hash in rows)
+        return frozenset(found)
 
     async def _commit(self, connection: Any, token: int) -> None:
         try:

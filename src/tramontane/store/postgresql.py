@@ -45,6 +45,11 @@ _READERS = 10
 
 _LOCK = "SELECT id, version FROM heads WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE SKIP LOCKED"
 
+_STORED = (
+    "SELECT b.root_id, b.hash FROM unnest($1::text[], $2::text[]) AS v(root_id, hash) "
+    "JOIN big_values b ON b.root_id=v.root_id AND b.hash=v.hash"
+)
+
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 _CHANNEL = "tramontane"
@@ -222,7 +227,9 @@ class PostgreSQL:
     async def _write(self, connection: Any, batch: Batch, taken: frozenset[str]) -> frozenset[str]:
         known = batch.known_ids
         versions = dict(await connection.fetch(_LOCK, known)) if known else {}
-        plan = batch.plan(versions, taken)
+        keys = batch.doubtful
+        stored = await connection.fetch(_STORED, *map(list, zip(*keys, strict=True))) if keys else ()
+        plan = batch.plan(versions, taken, frozenset(map(tuple, stored)))
         for statement, rows in plan.writes:
             await self._execute(connection, statement, rows)
         return plan.lost

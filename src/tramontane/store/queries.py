@@ -26,5 +26,6 @@ def columns(table: sa.Table, reader: RowReader) -> list[sa.Column[Any]]:
     return [table.c[name] for name in reader.names if name in table.c]
 
 
-def records(reader: RowReader, rows: Iterable[Iterable[Any]]) -> list[Any]:
+def records(reader: RowReader, rows: Iterable[Sequence[Any]]) -> list[Any]:
+    """Build records that refer to nothing (others: :meth:`BigValues.records`)."""
     return [reader(row) for row in rows]

@@ -77,6 +77,7 @@ class TurnWrite:
     jobs: Sequence[JobRow] = ()
     dropped_jobs: Sequence[str] = ()
     bundle: str | None = None
+    encoded: Any = None  # as rows, once that was done (tramontane.store.batch)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ Three groups:
 * *definitions*: what people upload. Each change bumps the counter in ``catalog``.
 * *registers*: nodes, triggers, shares, code, tokens.
 
-JSON is text (``Column.info["json"]``), times are microseconds. Migrations only ever add.
+JSON is text (``Column.info["json"]``), which may refer to ``big_values`` (``info["big"]``); times are
+microseconds. Migrations only ever add.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tramontane.store.columns import format_column, identifier, json_column, large_text, micros, name
+from tramontane.store.columns import (
+    format_column,
+    identifier,
+    json_column,
+    large_text,
+    micros,
+    name,
+    value_column,
+)
 
 metadata = sa.MetaData(
     naming_convention={
@@ -106,13 +115,13 @@ executions = sa.Table(
     _column("workbook_name", name(NAME), nullable=True),
     _column("description", large_text(), nullable=True),
     json_column("tags"),
-    json_column("input"),
-    json_column("params"),
+    value_column("input"),
+    value_column("params"),
     _column("state", name(10)),
     _column("state_info", large_text(), nullable=True),
-    json_column("output"),
-    json_column("globals"),
-    json_column("published_global"),
+    value_column("output"),
+    value_column("globals", whole=False),
+    value_column("published_global", whole=False),
     json_column("backlog"),
     json_column("security"),
     _column("updated_at", micros(), nullable=True),
@@ -152,9 +161,9 @@ tasks = sa.Table(
     _column("processed", sa.Boolean()),
     json_column("next_tasks"),
     _column("error_handled", sa.Boolean()),
-    json_column("published"),
-    json_column("published_global"),
-    json_column("runtime_context"),
+    value_column("published"),
+    value_column("published_global"),
+    value_column("runtime_context"),
     json_column("causes"),
     _column("round_seq", sa.BigInteger()),
     _column("hits", sa.Integer()),
@@ -190,7 +199,7 @@ action_executions = sa.Table(
     _column("seq", sa.BigInteger()),
     _column("state", name(10)),
     _column("accepted", sa.Boolean()),
-    json_column("output"),
+    value_column("output"),
     _column("created_at", micros()),
     _column("updated_at", micros(), nullable=True),
     _column("name", name(NAME)),
@@ -202,7 +211,7 @@ action_executions = sa.Table(
     _column("is_sync", sa.Boolean()),
     _column("safe_rerun", sa.Boolean()),
     _column("attempt", sa.Integer()),
-    json_column("input"),
+    value_column("input"),
     json_column("adhoc"),
     _column("target", name(NAME), nullable=True),
     _column("timeout", sa.BigInteger(), nullable=True),
@@ -245,7 +254,7 @@ past_runs = sa.Table(
     sa.Column("run", sa.Integer(), primary_key=True, autoincrement=False),
     _column("execution_id", identifier()),
     _column("root_id", identifier()),
-    json_column("published"),
+    value_column("published"),
     json_column("causes"),
     format_column(),
     sa.Index(None, "execution_id"),
@@ -272,7 +281,7 @@ inbox = sa.Table(
     _key(),
     _column("execution_id", identifier()),
     _column("root_id", identifier()),
-    json_column("payload"),
+    value_column("payload"),
     _column("created_at", micros()),
     format_column(),
     sa.Index(None, "execution_id"),

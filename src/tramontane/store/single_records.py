@@ -80,7 +80,9 @@ class SingleRecords:
     async def _one(self, reader: RowReader, statement: sa.Select[Any]) -> Any:
         async with self._database.read() as connection:
             row = (await connection.execute(statement)).first()
-        return None if row is None else reader(row)
+        if row is None:
+            return None
+        return (await self._database.big_values.records(reader, [row]))[0]
 
     async def delete_execution(self, execution_id: str, told: InboxRow | None) -> Sequence[str]:
         """Delete an execution with everything below it, and write ``told``, in one transaction."""
@@ -92,17 +94,21 @@ class SingleRecords:
         Raises:
             ValueError: the database refuses the data.
         """
-        rows = [(statements.ACTIONS_NEW, codec.write_action(action))]
+        packing = self._database.big_values.packing()
+        rows = [(statements.ACTIONS_NEW, codec.write_action(action, packing))]
         if job is not None:
-            rows.append((statements.JOBS, codec.write_job(job)))
-        await write_rows(self._database, rows)
+            rows.append((statements.JOBS, codec.write_job(job, packing)))
+        await write_rows(self._database, rows, packing.found)
 
     @again_when_busy
     async def change_action(self, before: ActionExecution, after: ActionExecution, drop_job: bool) -> bool:
         """Write ``after``, unless the record isn't as ``before`` (state, attempt) any more: False then."""
         actions, jobs = schema.action_executions, schema.jobs
-        row = dict(zip(statements.ACTIONS.columns, codec.write_action_changes(after), strict=True))
+        big_values = self._database.big_values
+        packing = big_values.packing()
+        row = dict(zip(statements.ACTIONS.columns, codec.write_action_changes(after, packing), strict=True))
         del row["id"]
+        await big_values.place(packing.found)
         async with self._database.write() as connection:
             changed = await connection.execute(
                 sa.update(actions)
@@ -114,6 +120,8 @@ class SingleRecords:
                 )
                 .values(row)
             )
+            if changed.rowcount:
+                await big_values.add(connection, packing.found)
             if changed.rowcount and drop_job:
                 await connection.execute(sa.delete(jobs).where(jobs.c.action_id == before.id))
         return bool(changed.rowcount)
@@ -122,6 +130,7 @@ class SingleRecords:
     async def delete_action(self, action_id: str) -> bool:
         """Delete a completed stand-alone action; False: there is no such one."""
         actions = schema.action_executions
+        places: list[str] = []
         async with self._database.write() as connection:
             deleted = await connection.execute(
                 sa.delete(actions).where(
@@ -130,4 +139,7 @@ class SingleRecords:
                     actions.c.state.in_(COMPLETED),
                 )
             )
+            if deleted.rowcount:
+                places = await self._database.big_values.delete(connection, [action_id])
+        await self._database.big_values.clear(places)
         return bool(deleted.rowcount)

@@ -36,6 +36,7 @@ from tramontane.store.errors import (
     RefusedError,
     TakenError,
 )
+from tramontane.store.packing import Key
 from tramontane.store.statements import HEADS_NEW, Statement
 
 T = TypeVar("T")
@@ -241,7 +242,7 @@ class SQLite:
             for head_id in batch.known_ids:
                 for (version,) in connection.execute("SELECT version FROM heads WHERE id=?", (head_id,)):
                     versions[head_id] = version
-            plan = batch.plan(versions, taken)
+            plan = batch.plan(versions, taken, self._stored(batch.doubtful))
             for statement, rows in plan.writes:
                 self._execute(statement, rows)
         except (sqlite3.Error, UnicodeError, OverflowError) as error:
@@ -261,6 +262,10 @@ class SQLite:
                 f"the database failed while committing: {error}", batch.token
             ) from error
         return plan.lost
+
+    def _stored(self, keys: Sequence[Key]) -> frozenset[Key]:
+        query = "SELECT 1 FROM big_values WHERE root_id=? AND hash=?"
+        return frozenset(key for key in keys if self._writer.execute(query, key).fetchone())
 
     def _roll_back(self) -> None:
         if self._writer.in_transaction:

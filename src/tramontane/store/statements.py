@@ -112,6 +112,7 @@ HEAD_CHANGES = ("version", "token", "node_id", "state", "seq", "run", "takeovers
 
 HEADS_NEW = Statement(schema.heads, "insert-new", HEAD_COLUMNS, ("id",))
 HEADS = Statement(schema.heads, "update", ("id", *HEAD_CHANGES), ("id",), HEAD_CHANGES)
+BIG_VALUES = _insert(schema.big_values, "insert-missing")
 EXECUTIONS_NEW = _insert(schema.executions, "insert-missing")
 
 

@@ -42,6 +42,11 @@ class Field:
         return self.column if self.present is None else case((self.present, self.column))
 
     @property
+    def may_refer(self) -> bool:
+        """Whether the column's texts may refer to big values."""
+        return "big" in getattr(self.column, "info", ())
+
+    @property
     def is_null(self) -> ColumnElement[bool]:
         return self.column.is_(None) if self.present is None else not_(self.present)
 
@@ -51,7 +56,8 @@ class Resource:
     """A kind of object that lists and single reads show.
 
     ``title`` names one of them to people; ``source`` is the table behind it, ``project`` its owner
-    column and ``scope`` the column that makes a row public (None: rows are never public).
+    column and ``scope`` the column that makes a row public (None: rows are never public). ``root`` says
+    whose big values its rows may refer to (None: they refer to none).
     """
 
     title: str
@@ -59,6 +65,7 @@ class Resource:
     fields: tuple[Field, ...]
     project: ColumnElement[Any]
     scope: ColumnElement[Any] | None = None
+    root: ColumnElement[Any] | None = None
     by_name: Mapping[str, Field] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:

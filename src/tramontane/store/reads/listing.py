@@ -15,8 +15,10 @@ from typing import Any, Final, Literal
 import orjson
 from sqlalchemy import ColumnElement, Select, and_, bindparam, false, func, literal, not_, or_, select
 
+from tramontane.store.packing import Memory, Packing
 from tramontane.store.reads.fields import Field, Resource
 from tramontane.store.reads.sql import characters, contains, order_key, same_json
+from tramontane.store.reads.whole import with_root
 
 Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "nin", "has"]
 OPERATORS: Final = ("eq", "neq", "gt", "gte", "lt", "lte", "in", "nin", "has")
@@ -173,9 +175,20 @@ def _tags_clause(condition: Condition) -> ColumnElement[bool]:
 
 def _json_clause(condition: Condition) -> ColumnElement[bool]:
     column = condition.field.column
-    document = orjson.dumps(condition.values[0]).decode()
-    same = same_json(column, literal(document))
+    same = or_(*(same_json(column, literal(text)) for text in _stored_forms(condition)))
     return and_(column.is_not(None), same if condition.operator == "eq" else not_(same))
+
+
+def _stored_forms(condition: Condition) -> list[str]:
+    """The texts that may stand for a document: big values are compared by their hashes, thus letter by
+    letter; rows of earlier versions hold them themselves."""
+    document = condition.values[0]
+    texts = [orjson.dumps(document).decode()]
+    if condition.field.may_refer:
+        packed = Packing(Memory()).write(document, "", whole=condition.field.column.info["big"] == "whole")
+        if packed != texts[0]:
+            texts.append(packed)
+    return texts
 
 
 def after_marker(sort: Sequence[SortKey], marker: Sequence[Any]) -> ColumnElement[bool]:
@@ -205,8 +218,8 @@ def page_select(
     visible: Sequence[ColumnElement[bool]],
     marker: Sequence[Any] | None,
 ) -> Select[Any]:
-    """Write the statement that reads one page: the query's fields, in order."""
-    columns = [item.value.label(item.name) for item in query.fields]
+    """Write the statement that reads one page: the query's fields, in order, and maybe the root."""
+    columns = with_root(resource, query.fields, (item.value.label(item.name) for item in query.fields))
     statement = select(*columns).select_from(resource.source)
     statement = statement.where(*_filters(query, visible))
     if marker is not None:

@@ -19,11 +19,12 @@ from tramontane.store.reads.visibility import (
     visible,
     visible_to_project,
 )
+from tramontane.store.reads.whole import Texts, places_of, whole_rows, with_root
 
 Row = Sequence[Any]
 
 
-class Reader(Protocol):
+class Reader(Texts, Protocol):
     """What reads from the database (:class:`tramontane.store.reads.reader.DatabaseReader`)."""
 
     async def fetch(
@@ -59,7 +60,8 @@ async def read_page(
         if not found:
             raise NotFoundError(f"There is no {resource.title} with the marker's id '{query.marker}'.")
         marker = found[0]
-    rows = await reader.fetch(page_select(resource, query, conditions, marker), parameters)
+    statement = page_select(resource, query, conditions, marker)
+    rows = await whole_rows(reader, lambda: reader.fetch(statement, parameters), places_of(query.fields))
     total = None
     if wants_total:
         total = (await reader.fetch(count_select(resource, query, conditions), parameters))[0][0]
@@ -77,7 +79,8 @@ async def read_by_id(
     parameters = {"id": object_id}
     if not viewer.is_admin:
         parameters[PROJECT_PARAMETER] = viewer.project_id
-    rows = await reader.lookup(_by_id(resource, fields, viewer.is_admin), parameters)
+    statement = _by_id(resource, fields, viewer.is_admin)
+    rows = await whole_rows(reader, lambda: reader.lookup(statement, parameters), places_of(fields))
     if not rows:
         raise not_found(resource, object_id)
     return rows[0]
@@ -133,4 +136,5 @@ def _by_name(
 
 
 def _selected(resource: Resource, fields: tuple[Field, ...]) -> Select[Any]:
-    return select(*(item.value.label(item.name) for item in fields)).select_from(resource.source)
+    columns = with_root(resource, fields, (item.value.label(item.name) for item in fields))
+    return select(*columns).select_from(resource.source)

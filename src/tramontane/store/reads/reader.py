@@ -6,7 +6,7 @@ once and go by the shortest way that the dialect has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from tramontane.store.database import Database
+from tramontane.store.packing import Key
 
 Row = Sequence[Any]
 
@@ -44,6 +45,10 @@ class DatabaseReader:
         text, names, literals = _compiled(statement, self._database.name)
         values = tuple(parameters[name] if name in parameters else literals[name] for name in names)
         return (await self._database.dialect.fetch([(text, values)]))[0]
+
+    async def texts(self, keys: Iterable[Key]) -> Callable[[str], str]:
+        """Fetch the texts of big values; give what finds them by their hashes."""
+        return await self._database.big_values.texts(keys)
 
 
 @lru_cache(maxsize=512)

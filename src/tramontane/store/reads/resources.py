@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, get_args
 
-from sqlalchemy import Boolean, ColumnElement, Table, literal_column, null, select
+from sqlalchemy import Boolean, ColumnElement, Table, func, literal_column, null, select
 
 from tramontane.states import CANCELLED, COMPLETED, ERROR, SUCCESS, State
 from tramontane.store.reads.fields import Field, Resource
@@ -274,6 +274,7 @@ EXECUTIONS: Final = Resource(
         _json(_ex, "published_global", in_lists=False, is_filter=False),
     ),
     _ex.c.project_id,
+    root=_ex.c.root_id,
 )
 
 _ta = tasks
@@ -301,6 +302,7 @@ TASKS: Final = Resource(
         _time(_ta.c.finished_at, "finished_at", is_filter=False),
     ),
     _ta.c.project_id,
+    root=_ta.c.root_id,
 )
 
 _ae = action_executions
@@ -325,4 +327,5 @@ ACTION_EXECUTIONS: Final = Resource(
         *_stamps(_ae),
     ),
     _ae.c.project_id,
+    root=func.coalesce(_ae.c.root_id, _ae.c.id),
 )

@@ -16,6 +16,7 @@ from sqlalchemy import CTE, Select, and_, bindparam, func, or_, select, union_al
 from tramontane.states import COMPLETED, ERROR
 from tramontane.store.queries import chunks
 from tramontane.store.reads.objects import Reader, Row
+from tramontane.store.reads.whole import whole_rows
 from tramontane.store.schema import action_executions, executions, subworkflows, tasks
 
 
@@ -39,8 +40,13 @@ async def read_errors(reader: Reader, execution_id: str) -> FailedTree:
     failed = await reader.fetch(_FAILED_TASKS, parameters)
     actions: list[Row] = []
     for some in chunks(failed):
-        actions += await reader.fetch(_FAILED_ACTIONS, {"task_ids": [row[1] for row in some]})
+        actions += await _failed_actions(reader, [row[1] for row in some])
     return FailedTree(branches, failed, actions)
+
+
+async def _failed_actions(reader: Reader, task_ids: Sequence[str]) -> Sequence[Row]:
+    parameters = {"task_ids": task_ids}
+    return await whole_rows(reader, lambda: reader.fetch(_FAILED_ACTIONS, parameters), (3, 4))
 
 
 _UNHANDLED: Final = and_(tasks.c.state == ERROR, tasks.c.error_handled.is_(False))
@@ -94,6 +100,7 @@ def _actions() -> Select[Any]:
             actions.c.input,
             actions.c.output,
             actions.c.index,
+            actions.c.root_id,
         )
         .where(actions.c.task_id.in_(bindparam("task_ids", expanding=True)), actions.c.state == ERROR)
         .order_by(actions.c.index, actions.c.seq, actions.c.id)

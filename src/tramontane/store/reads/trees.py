@@ -19,6 +19,7 @@ from tramontane.states import ERROR, SUCCESS
 from tramontane.store.reads.fields import Field
 from tramontane.store.reads.objects import Reader, Row
 from tramontane.store.reads.resources import EXECUTIONS
+from tramontane.store.reads.whole import places_of, whole_rows, with_root
 from tramontane.store.schema import action_executions, executions, jobs, nodes, tasks
 
 NO_LIMIT: Final = 2**31 - 1
@@ -55,7 +56,9 @@ async def read_branches(
         "start": execution_id if execution_id is not None else task_id,
         "deepest": _deepest(max_depth),
     }
-    rows = await reader.fetch(_branches(fields, start, errors_only), parameters)
+    statement = _branches(fields, start, errors_only)
+    places = tuple(place + 4 for place in places_of(fields))
+    rows = await whole_rows(reader, lambda: reader.fetch(statement, parameters), places)
     found = [Branch(row[4:], row[0], row[1], row[2], row[3]) for row in rows]
     return _preorder(found)
 
@@ -88,7 +91,7 @@ def _branches(fields: tuple[Field, ...], start: str, errors_only: bool) -> Selec
             tree.c.depth,
             executions.c.parent_id,
             executions.c.parent_task_id,
-            *(item.value.label(f"_{item.name}") for item in fields),
+            *with_root(EXECUTIONS, fields, (item.value.label(f"_{item.name}") for item in fields)),
         )
         .select_from(
             tree.join(executions, executions.c.id == tree.c.id).outerjoin(
