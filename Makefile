@@ -34,7 +34,7 @@ imports: $(VENV)/.checks ## Check which part imports which
 	$(BIN)/python -m pytest tests/architecture
 
 chaos: $(VENV)/.checks ## Kill, freeze and cut off what runs a cluster, under load, for the seeds in SEEDS
-	$(BIN)/python -m pytest -s tests/chaos $(addprefix --chaos-seed=,$(SEEDS))
+	$(BIN)/python -m pytest -s tests/chaos tests/galera/test_service.py $(addprefix --chaos-seed=,$(SEEDS))
 
 bench: $(VENV)/.service ## Measure throughput and latency on this machine
 	@$(BIN)/python -m bench.main_job

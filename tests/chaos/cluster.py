@@ -44,11 +44,13 @@ _READY: Final = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How a process is started. ``kind``: node, executor or worker; ``module``: what Python runs."""
+    """How a process is started. ``kind``: node, executor or worker; ``module``: what Python runs;
+    ``database``: another way to the cluster's database than the others take."""
 
     kind: str
     arguments: tuple[str, ...] = ()
     module: str = "tramontane"
+    database: str | None = None
 
 
 @dataclass(eq=False)
@@ -114,7 +116,7 @@ class Cluster:
             assert self.balancer is not None
             arguments += [self.balancer.url]
         else:
-            arguments += ["--database", self.database]
+            arguments += ["--database", plan.database or self.database]
         environment = program.environment(**_SETTINGS)
         environment["PYTHONPATH"] = os.pathsep.join([str(program.ROOT), environment["PYTHONPATH"]])
         with log.open("w", encoding="utf-8") as stderr:

@@ -14,7 +14,7 @@ from tramontane.store.migrations import upgrade
 
 @pytest.fixture(scope="session")
 def galera() -> Iterator[GaleraCluster]:
-    """Three servers that are all up whenever a test begins."""
+    """Three servers; :func:`galera_database` sees to it that all are up when a test begins."""
     absent = missing()
     if absent is not None:
         pytest.skip(f"no Galera cluster can be started here: {absent} is missing")
@@ -26,6 +26,7 @@ def galera() -> Iterator[GaleraCluster]:
 def galera_database(galera: GaleraCluster) -> Iterator[str]:
     """Name of a new database on the cluster, with its tables."""
     name = f"tramontane_{uuid.uuid4().hex}"
+    asyncio.run(galera.mend())
     asyncio.run(galera.execute(galera.servers[0], f"CREATE DATABASE {name}"))
     asyncio.run(upgrade(galera.url(name)))
     yield name

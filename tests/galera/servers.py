@@ -53,7 +53,7 @@ _OPTIONS = (
 )
 _GROUP = (
     "gcache.size=16M;gcache.page_size=16M;evs.keepalive_period=PT0.2S;evs.inactive_check_period=PT0.2S;"
-    "evs.suspect_timeout=PT1S;evs.inactive_timeout=PT2S;evs.install_timeout=PT2S"
+    "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT5S;evs.install_timeout=PT5S"
 )
 _RECOVERED = re.compile(r"Recovered position: (\S+)")
 
@@ -144,12 +144,27 @@ class GaleraCluster:
         position = await asyncio.to_thread(self._recover, server)
         await self.join(server, f"--wsrep-start-position={position}")
 
-    async def found_again(self, server: GaleraServer) -> None:
-        """Make a killed server the first of the cluster, as an operator does who has lost all of them."""
-        position = await asyncio.to_thread(self._recover, server)
-        state = server.folder / "grastate.dat"
+    async def found_again(self) -> None:
+        """Start a cluster again of which all servers were killed, with the one that got farthest."""
+        positions = [await asyncio.to_thread(self._recover, server) for server in self.servers]
+        order = sorted(zip(positions, self.servers, strict=True), key=lambda each: -_sequence_number(each[0]))
+        state = order[0][1].folder / "grastate.dat"
         state.write_text(state.read_text().replace("safe_to_bootstrap: 0", "safe_to_bootstrap: 1"))
-        await self.join(server, "--wsrep-new-cluster", f"--wsrep-start-position={position}")
+        founding = ["--wsrep-new-cluster"]
+        for position, server in order:
+            await self.join(server, f"--wsrep-start-position={position}", *founding)
+            founding = []
+
+    async def mend(self) -> None:
+        """Have all servers up, whatever a test that failed has left."""
+        if not all([server.process and await self._is_ready(server) for server in self.servers]):
+            self.close()
+            await self.found_again()
+
+    async def go_on_alone(self, server: GaleraServer) -> None:
+        """Declare a server the cluster that has lost the others, as an operator does who knows them dead."""
+        await self.execute(server, "SET GLOBAL wsrep_provider_options='pc.bootstrap=YES'")
+        await self._ready(server)
 
     async def execute(self, server: GaleraServer, *statements: str) -> list[Any]:
         return await administer(sa.make_url(f"mariadb://root@{server.place}"), list(statements))
@@ -247,6 +262,10 @@ class GaleraCluster:
         except (OSError, errors.MySQLError):
             return False
         return bool(rows) and rows[0][1] == "ON"
+
+
+def _sequence_number(position: str) -> int:
+    return int(position.rpartition(":")[2])
 
 
 def _program(name: str) -> str:

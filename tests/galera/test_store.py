@@ -29,7 +29,7 @@ from tramontane.store.records import TurnWrite
 from tramontane.store.served import Served
 from tramontane.store.single_records import SingleRecords
 from tramontane.store.work import Work
-from tramontane.values import FrozenDict
+from tramontane.values import FrozenDict, freeze
 
 _COUNT = 60
 
@@ -147,6 +147,24 @@ def test_of_two_commits_of_one_execution_one_is_lost(
         loaded = await stores[1].load_many([owner.id for owner in owners])
         assert {(each.version, len(each.tasks)) for each in loaded.values()} == {(2, 1)}
         assert await galera.conflicts() > before, "they never met"
+
+    on_two_servers(test)
+
+
+def test_what_the_cluster_takes_at_no_time_is_refused_alone(
+    on_two_servers: Callable[[Test], None], galera: GaleraCluster
+) -> None:
+    async def test(one: Database, two: Database) -> None:
+        new = [make.execution(f"e{number}", input=freeze({"v": "x" * 10_000})) for number in range(8)]
+        new.append(make.execution("big", input=freeze({"v": "x" * 200_000})))
+        await galera.execute(galera.servers[0], "SET GLOBAL wsrep_max_ws_size=100000")
+        try:
+            outcomes = await Executions(one).commit([TurnWrite(each, None, 0) for each in new], "n1")
+        finally:
+            await galera.execute(galera.servers[0], "SET GLOBAL wsrep_max_ws_size=2147483647")
+        assert [outcome.status for outcome in outcomes] == ["committed"] * 8 + ["failed"]
+        assert "writeset size exceeded" in str(outcomes[-1].reason)
+        assert len(await Executions(two).load_many([each.id for each in new])) == 8
 
     on_two_servers(test)
 

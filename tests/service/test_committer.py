@@ -179,6 +179,31 @@ def test_after_an_unknown_outcome_the_heads_are_asked_until_they_answer(written:
     run(test())
 
 
+def test_while_an_outcome_can_t_be_asked_others_are_told_so_instead_of_waiting() -> None:
+    async def test() -> None:
+        store = Store()
+        store.errors = [OutcomeUnknownError("broken", 7)]
+        store.written = frozenset({"a"})
+        store.gate.clear()
+        committer = await started(store)
+        unknown = asyncio.create_task(committer.commit([a_turn("a")]))
+        await store.entered.wait()
+        queued = asyncio.create_task(committer.commit([a_turn("b")]))
+        await asyncio.sleep(0)
+        store.deaf = 10**9
+        store.gate.set()
+        assert isinstance(await queued, Unwritten)
+        assert isinstance(await committer.commit([a_turn("c")]), Unwritten)
+        assert not unknown.done()
+        store.deaf = 0
+        assert await unknown == Won()
+        assert await committer.commit([a_turn("c")]) == Won()
+        assert store.batches == [["a"], ["c"]]
+        await committer.stop()
+
+    run(test())
+
+
 def test_an_unforeseen_error_is_a_verdict_too_and_the_committer_goes_on() -> None:
     async def test() -> None:
         store = Store()

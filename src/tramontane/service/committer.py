@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tramontane.errors import UnavailableError
@@ -109,6 +109,7 @@ class Committer:
         self._queue = _Queue()
         self._loop: asyncio.Task[None] | None = None
         self._stopping = False
+        self._away: UnavailableError | None = None  # what is known of a database that can't be asked
         self.statistics = CommitStatistics()
 
     def hand_to(self, node_id: str) -> None:
@@ -144,6 +145,8 @@ class Committer:
         """
         if self._stopping or self._loop is None:
             raise UnavailableError("The node is shutting down.")
+        if self._away is not None:
+            return Unwritten(self._away)
         try:
             size = await self._store.prepare(turns)
         except DatabaseUnavailableError as error:
@@ -226,7 +229,10 @@ class Committer:
         return Lost()
 
     async def _find_out(self, batch: list[_Unit], token: int) -> None:
-        """Ask the heads whether the commit has happened, as long as it takes to get an answer."""
+        """Ask the heads whether the commit has happened, as long as it takes to get an answer.
+
+        Others needn't wait for that: while there is no answer, nothing can be written.
+        """
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -236,13 +242,17 @@ class Committer:
                 if self._stopping:
                     _settle(batch, Unwritten(error))
                     return
+                self._away = error
+                _settle(self._queue.units, Unwritten(error))
+                self._queue.units.clear()
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
+        self._away = None
         for unit in batch:
             _settle([unit], Won() if unit.turns[0].execution.id in written else Lost(in_doubt=True))
 
 
-def _settle(batch: Sequence[_Unit], verdict: Verdict) -> None:
+def _settle(batch: Iterable[_Unit], verdict: Verdict) -> None:
     for unit in batch:
         if not unit.verdict.done():
             unit.verdict.set_result(verdict)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tramontane.store.big_values import BigValues
 from tramontane.store.dialect import Dialect
 from tramontane.store.dialects import connect
-from tramontane.store.errors import DatabaseBusyError, DatabaseUnavailableError
 from tramontane.store.migrations import prepare_schema
+from tramontane.store.outages import told_as_outages
 from tramontane.store.outside import Outside, open_outside
 
 
@@ -37,7 +35,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading, outside any transaction."""
-        with self._infrastructure():
+        with told_as_outages(self.dialect):
             async with self.dialect.reader.connect() as connection:
                 yield connection
 
@@ -49,28 +47,9 @@ class Database:
             DatabaseBusyError: others were in the way, it was rolled back
                 (:func:`tramontane.store.again.again_when_busy` runs it again).
         """
-        with self._infrastructure():
+        with told_as_outages(self.dialect):
             async with self.dialect.exclusive(), self.dialect.writer.begin() as connection:
                 yield connection
-
-    @contextmanager
-    def _infrastructure(self) -> Iterator[None]:
-        """Errors of the infrastructure become :class:`DatabaseUnavailableError`; others pass."""
-        try:
-            yield
-        except PoolTimeoutError as error:
-            raise DatabaseUnavailableError(
-                "all connections to the database are busy; try again later"
-            ) from error
-        except Exception as error:
-            # Errors of connecting come as the driver raises them, others wrapped.
-            cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-            words = self.dialect.unavailable(cause)
-            if words is None:
-                raise
-            if self.dialect.is_busy(cause):
-                raise DatabaseBusyError(words) from error
-            raise DatabaseUnavailableError(words) from error
 
     async def close(self) -> None:
         await self.dialect.close()
@@ -88,6 +67,7 @@ async def open_database(
     Raises:
         DatabaseSetupError: a URL is wrong, the server refuses, the file belongs to somebody else.
         SchemaError: the tables aren't those of this version; see :mod:`tramontane.store.migrations`.
+        DatabaseUnavailableError: it went away meanwhile.
     """
     outside = open_outside(big_values)
     if outside is not None:

@@ -28,6 +28,7 @@ import asyncmy
 import sqlalchemy as sa
 from asyncmy import errors
 from asyncmy.constants.CLIENT import FOUND_ROWS
+from sqlalchemy import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -58,6 +59,7 @@ _CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
 """A server that takes longer is gone, also when nobody closed the connection."""
 _READERS = 10
+_WRITERS = 6
 _KEYS = 500
 _OLDEST = (10, 6)
 
@@ -79,8 +81,8 @@ _DATABASE_ERRORS = (OSError, TimeoutError, EOFError, asyncio.IncompleteReadError
 _PLACE = re.compile(r"\$(\d+)")
 
 
-Use = Literal["commit", "load", "pool"]
-"""What a connection is for: batches, the reads of turns, everything else."""
+Use = Literal["commit", "load", "read", "change"]
+"""What a connection is for: batches, reads of turns, other reads, other transactions."""
 
 
 class MariaDB:
@@ -96,16 +98,23 @@ class MariaDB:
         self._idle: dict[Use, list[Any]] = {"commit": [], "load": []}
         self._packet = 2**22
         self._is_cluster = False
+        self._reader = self._pool("read", _READERS)
+        self._writer = self._pool("change", _WRITERS)
+
+    def _pool(self, use: Use, size: int) -> AsyncEngine:
+        """Connections of one kind. Those for reading commit by themselves from the start: switching that
+        on would cost a round trip each time, and lose the connection when the task is cancelled over it."""
         engine = create_async_engine(
             "mariadb+asyncmy://",
-            async_creator=lambda: self._open("pool"),
-            pool_size=_READERS,
+            async_creator=lambda: self._open(use),
+            pool_size=size,
             max_overflow=0,
             pool_timeout=10,
+            skip_autocommit_rollback=True,
         )
         sa.event.listen(engine.sync_engine, "checkout", _require_ready)
-        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._writer = engine
+        sa.event.listen(engine.sync_engine, "handle_error", _give_up)
+        return engine
 
     @classmethod
     async def connect(cls, url: ServerURL) -> MariaDB:
@@ -133,7 +142,7 @@ class MariaDB:
         """Connect to a server that is there, and ready: what ``init_command`` does ends with a COMMIT."""
 
         async def connect(url: sa.URL) -> Any:
-            connection = await asyncio.wait_for(_connection(url, use), _CONNECT_SECONDS)
+            connection = await _connection(url, use)
             try:
                 await _execute(connection, _NAMES)
                 if use != "commit" and self._is_cluster:
@@ -269,6 +278,8 @@ class MariaDB:
         except _DATABASE_ERRORS as error:
             if _code(error) in _ROLLED_BACK:
                 raise ContentionError(self._words(error)) from error
+            if _is_too_large(error):
+                raise RefusedError(self._words(error)) from error
             raise OutcomeUnknownError(
                 f"the server didn't say whether it has committed: {self._words(error)}", token
             ) from error
@@ -328,7 +339,7 @@ class MariaDB:
         words = self._words(error)
         if _code(error) in _CONTENTION:
             return ContentionError(words)
-        if _is_infrastructure(error):
+        if _is_infrastructure(error) and not _is_too_large(error):
             return DatabaseUnavailableError(f"the database can't be written: {words}; nothing was stored")
         return RefusedError(words)
 
@@ -345,6 +356,7 @@ class MariaDB:
         return _code(cause) in _ROLLED_BACK
 
     async def close(self) -> None:
+        await self._reader.dispose()
         await self._writer.dispose()
         for connections in self._idle.values():
             for connection in connections:
@@ -355,7 +367,26 @@ class MariaDB:
             connections.clear()
 
 
+def _is_too_large(error: BaseException) -> bool:
+    """Whether the cluster refuses so much at once (``wsrep_max_ws_size``, ``wsrep_max_ws_rows``)."""
+    words = str(error)
+    return "writeset size exceeded" in words or "wsrep_max_ws_rows" in words
+
+
 async def _connection(url: sa.URL, use: Use) -> Any:
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        connection = await _connect(url, use)
+    if task.cancelling() > before:
+        # On Python 3.11 the driver's wait_for swallows a cancellation that comes as it is done.
+        connection.close()
+        raise asyncio.CancelledError
+    return connection
+
+
+async def _connect(url: sa.URL, use: Use) -> Any:
     return await asyncmy.connect(
         host=url.host or "127.0.0.1",
         port=url.port or 3306,
@@ -366,8 +397,8 @@ async def _connection(url: sa.URL, use: Use) -> Any:
         charset="utf8mb4",
         client_flag=FOUND_ROWS,
         init_command=_SESSION,
-        autocommit=use != "pool",
-        read_timeout=_ANSWER_SECONDS if use == "pool" else None,  # it costs, the hot ones have another
+        autocommit=use != "change",
+        read_timeout=_ANSWER_SECONDS if use in ("read", "change") else None,  # the hot ones have another
     )
 
 
@@ -396,6 +427,12 @@ def _is_infrastructure(error: BaseException) -> bool:
     if isinstance(error, errors.MySQLError):
         return _code(error) in _INFRASTRUCTURE or isinstance(error, errors.InterfaceError)
     return isinstance(error, (OSError, TimeoutError, EOFError))
+
+
+def _give_up(context: ExceptionContext) -> None:
+    """Have the pool throw away what is connected to a server that is gone, or has left its cluster."""
+    if _is_infrastructure(context.original_exception):
+        context.is_disconnect = True
 
 
 async def _undo(connection: Any) -> None:

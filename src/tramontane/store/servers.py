@@ -76,16 +76,20 @@ class Servers:
         """Connect to the server that answered last, else to the next one.
 
         Raises:
-            what ``connect`` raised for the last one that was tried.
+            OSError: of several servers none took it; the text says why of each.
+            what ``connect`` raised for the only one.
         """
         begin, count = self._last, len(self._urls)
+        refusals: list[str] = []
         for number in range(begin, begin + count):
+            url = self._urls[number % count]
             try:
-                connection = await connect(self._urls[number % count])
-            except self._errors:
-                if number == begin + count - 1:
+                connection = await connect(url)
+            except self._errors as error:
+                if count == 1:
                     raise
+                refusals.append(f"{_place(url)}: {str(error).strip() or type(error).__name__}")
             else:
                 self._last = number % count
                 return connection
-        raise AssertionError("a URL names a server at least")
+        raise OSError("; ".join(refusals))

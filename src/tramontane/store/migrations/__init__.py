@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from tramontane.store.dialect import Dialect
 from tramontane.store.dialects import connect
 from tramontane.store.errors import DatabaseSetupError, SchemaError
+from tramontane.store.outages import told_as_outages
 from tramontane.store.schema import metadata
 from tramontane.store.sqlite import SQLite
 
@@ -88,11 +89,17 @@ def _refuse(standing: Standing) -> None:
 
 
 async def _standing(dialect: Dialect) -> Standing:
-    async with dialect.reader.connect() as connection:
-        return await connection.run_sync(_read_standing)
+    with told_as_outages(dialect):
+        async with dialect.reader.connect() as connection:
+            return await connection.run_sync(_read_standing)
 
 
 async def _upgrade(dialect: Dialect) -> str:
+    with told_as_outages(dialect):
+        return await _upgrade_now(dialect)
+
+
+async def _upgrade_now(dialect: Dialect) -> str:
     async with dialect.exclusive(), dialect.writer.begin() as connection:
         if dialect.name == "postgresql":
             await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
