@@ -85,3 +85,23 @@ def test_what_almost_all_rows_are_is_read_in_the_list_s_order(url: str) -> None:
             assert RARE not in await plan(database, resource, "state", "SUCCESS")
 
     make.with_database(url, test)
+
+
+@pytest.mark.parametrize(
+    "values", [("ERROR",), ("SUCCESS",), ("RUNNING", "ERROR"), ("PAUSED",), ("NONSENSE", "x'y"), ("",)]
+)
+def test_every_database_takes_lists_by_states(database_url: str, values: tuple[str, ...]) -> None:
+    async def test(database: Database) -> None:
+        for resource in (EXECUTIONS, TASKS, ACTION_EXECUTIONS):
+            for operator in ("in", "nin"):
+                query = ListQuery(
+                    (resource.id,),
+                    (Condition(resource.by_name["state"], operator, values),),
+                    sort=(SortKey(resource.by_name["created_at"]), SortKey(resource.id)),
+                    limit=100,
+                )
+                async with database.read() as connection:
+                    found = await connection.execute(page_select(resource, query, (), None))
+                    assert found.all() == []
+
+    make.with_database(database_url, test)
