@@ -5,6 +5,7 @@ from tests.conformance.stations import mariadb_station, postgresql_station, sqli
 from tests.databases import (
     database_url,
     empty_postgresql_url,
+    empty_shared_url,
     postgresql_server,
     postgresql_template,
     postgresql_url,
@@ -18,6 +19,7 @@ __all__ = [
     "database_url",
     "empty_mariadb_url",
     "empty_postgresql_url",
+    "empty_shared_url",
     "mariadb_server",
     "mariadb_station",
     "mariadb_url",

@@ -103,6 +103,13 @@ def shared_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(params=["postgresql", "mariadb"])
+def empty_shared_url(request: pytest.FixtureRequest) -> str:
+    """URL of a new database without any table that several processes may use, on each such kind."""
+    url: str = request.getfixturevalue(f"empty_{request.param}_url")
+    return url
+
+
 @contextmanager
 def created(server: str, template: str) -> Iterator[str]:
     """Have a database for the length of a block, copied from one that nobody uses; give its URL."""

@@ -26,7 +26,7 @@ FLOW = "version: '2.0'\ngreet:\n  tasks:\n    say: {action: std.noop}\n"
 @contextmanager
 def service(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run a service on a free port with a database in ``folder``; gives the process and the URL."""
-    arguments = ["serve", "--port", "0", "--database", "sqlite:///state.sqlite", *options]
+    arguments = ["serve", "--port", "0", "--database", "sqlite:///state.sqlite", *options]  # the last counts
     with program.started(arguments, folder) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -35,9 +35,9 @@ def service(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
         yield process, ready.group(1)
 
 
-def call(url: str, text: str | None = None) -> Any:
+def call(url: str, text: str | None = None, kind: str = "text/plain") -> Any:
     data = None if text is None else text.encode()
-    request = urllib.request.Request(url, data, {"content-type": "text/plain"})
+    request = urllib.request.Request(url, data, {"content-type": kind})
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.headers["server"] is None
         return json.load(answer)
@@ -61,6 +61,22 @@ def test_what_was_answered_is_there_after_the_process_was_killed(tmp_path: Path)
         process.wait()
     with service(tmp_path) as (_, url):
         assert call(f"{url}/v2/workflows/greet")["name"] == "greet"
+
+
+def test_a_database_of_a_server_is_made_ready_and_served(empty_mariadb_url: str, tmp_path: Path) -> None:
+    made = program.run("db", "upgrade", "--database", empty_mariadb_url, cwd=tmp_path)
+    assert (made.status, made.err) == (0, "")
+    with service(tmp_path, "--database", empty_mariadb_url) as (process, url):
+        call(f"{url}/v2/workflows", FLOW)
+        started = call(f"{url}/v2/executions", json.dumps({"workflow_name": "greet"}), "application/json")
+        process.kill()
+        process.wait()
+    with service(tmp_path, "--database", empty_mariadb_url) as (process, url):
+        assert call(f"{url}/v2/executions/{started['id']}?wait=30")["state"] == "SUCCESS"
+        process.send_signal(signal.SIGTERM)
+        end = program.ended(process)
+    assert end.status == 0
+    assert "Traceback" not in end.err
 
 
 def test_requests_are_not_logged_and_nothing_but_the_ready_line_is_printed(tmp_path: Path) -> None:

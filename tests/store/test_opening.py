@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Index
@@ -16,6 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.store import records as make
 
 from tramontane.store.database import Database, open_database
+from tramontane.store.dialects import connect
 from tramontane.store.errors import DatabaseSetupError, SchemaError
 from tramontane.store.executions import Executions
 from tramontane.store.migrations import VERSION_TABLE, check, upgrade
@@ -265,16 +268,57 @@ def test_a_shared_database_of_an_earlier_version_is_refused_until_it_is_upgraded
         asyncio.run(check(postgresql_url))
 
 
+def differences(connection: Connection) -> list[object]:
+    """What the tables lack, or have too much."""
+
+    def is_here(item: object, _name: str, kind: str, _reflected: bool, _other: object) -> bool:
+        is_rare = kind == "index" and isinstance(item, Index) and item.columns.keys()[0] == "state"
+        return not is_rare or has_partial_indexes(connection.dialect.name)
+
+    opts = {"version_table": VERSION_TABLE, "include_object": is_here}
+    context = MigrationContext.configure(connection, opts=opts)
+    return list(compare_metadata(context, metadata))
+
+
+def test_tables_of_the_first_version_become_those_of_today_with_what_they_hold(
+    empty_shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(connection: Connection) -> dict[str, int]:
+        """Put a row into every table; give how many there are."""
+        tables = sa.MetaData()
+        tables.reflect(connection)
+        counts = {}
+        for name, table in tables.tables.items():
+            if name not in (VERSION_TABLE, "catalog"):
+                row = {
+                    column.name: 1 if isinstance(column.type, sa.Integer) else "x" for column in table.columns
+                }
+                row |= {each.name: True for each in table.columns if isinstance(each.type, sa.Boolean)}
+                connection.execute(table.insert().values(row))
+            counts[name] = connection.scalar(sa.select(sa.func.count()).select_from(table)) or 0
+        return counts
+
+    def count(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+        return {name: connection.scalar(sa.text(f"SELECT count(*) FROM {name}")) or 0 for name in names}
+
+    async def test() -> None:
+        with monkeypatch.context() as first:
+            real = command.upgrade
+            first.setattr(command, "upgrade", lambda config, _head: real(config, "0001"))
+            await upgrade(empty_shared_url)
+        dialect = await connect(empty_shared_url)
+        async with dialect.writer.begin() as connection:
+            before = await connection.run_sync(fill)
+        await upgrade(empty_shared_url)
+        async with dialect.reader.connect() as connection:
+            assert await connection.run_sync(count, before) == before
+            assert await connection.run_sync(differences) == []
+        await dialect.close()
+
+    asyncio.run(test())
+
+
 def test_the_migrations_make_the_tables_that_the_code_knows(database_url: str) -> None:
-    def differences(connection: Connection) -> list[object]:
-        def is_here(item: object, _name: str, kind: str, _reflected: bool, _other: object) -> bool:
-            is_rare = kind == "index" and isinstance(item, Index) and item.columns.keys()[0] == "state"
-            return not is_rare or has_partial_indexes(connection.dialect.name)
-
-        opts = {"version_table": VERSION_TABLE, "include_object": is_here}
-        context = MigrationContext.configure(connection, opts=opts)
-        return list(compare_metadata(context, metadata))
-
     async def test(database: Database) -> None:
         async with database.write() as connection:
             assert await connection.run_sync(differences) == []
@@ -282,9 +326,9 @@ def test_the_migrations_make_the_tables_that_the_code_knows(database_url: str) -
     make.with_database(database_url, test)
 
 
-def test_two_upgrades_of_one_server_at_a_time_end_with_one_schema(empty_postgresql_url: str) -> None:
+def test_two_upgrades_of_one_server_at_a_time_end_with_one_schema(empty_shared_url: str) -> None:
     async def run() -> None:
-        await asyncio.gather(*(upgrade(empty_postgresql_url) for _ in range(3)))
-        await check(empty_postgresql_url)
+        await asyncio.gather(*(upgrade(empty_shared_url) for _ in range(3)))
+        await check(empty_shared_url)
 
     asyncio.run(run())
