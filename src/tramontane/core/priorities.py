@@ -44,8 +44,9 @@ def with_priority(params: dict[str, Any], parent: Execution | None) -> None:
 
 
 def priority_of(params: Mapping[str, Any]) -> int:
-    """The priority among the params of an execution."""
-    return params.get("priority") or 0
+    """The priority among params, of which nobody may have looked at it yet; 0: none."""
+    priority = params.get("priority")
+    return priority if isinstance(priority, int) and abs(priority) <= HIGHEST else 0
 
 
 def change_priority(draft: Draft, priority: int) -> None:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tramontane.clock import Clock
+from tramontane.core.commands import Continue
 from tramontane.core.decide import create, decide
 from tramontane.core.decision import CoreSettings, Decision, Env, Needs, StartRequest
 from tramontane.core.events import AnyEvent
@@ -23,6 +24,8 @@ from tramontane.expressions.api import TooSlow
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.service.catalog import Known
 
+_FEWEST_STEPS = 50
+
 _ROUNDS = 100
 """How often one decision may ask for data; more means that it asks for the same in circles."""
 
@@ -30,10 +33,12 @@ _ROUNDS = 100
 @dataclass(frozen=True, slots=True)
 class DecidingLimits:
     """``soft_seconds``: one evaluation on the event loop; ``max_steps``: one decision, the rest
-    follows in the next; ``threads``: slow decisions at the same time."""
+    follows in the next; ``shared_seconds``: about how long one decision may take while others want to decide,
+    too; ``threads``: slow decisions at the same time."""
 
     soft_seconds: float = 0.02
     max_steps: int = 500
+    shared_seconds: float = 0.008
     threads: int = 2
 
 
@@ -63,6 +68,7 @@ class Decider:
         self._settings = settings
         self._limits = limits
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="decide")
+        self._seconds_per_step = 0.0
         self.slow_decisions = 0
 
     def now(self) -> Micros:
@@ -78,16 +84,43 @@ class Decider:
         return await self._settle(lambda env: create(request, env), known, ids)
 
     async def decide(
-        self, spec: WorkflowSpec, state: ExecutionState, event: AnyEvent, known: Known, ids: Ids
+        self,
+        spec: WorkflowSpec,
+        state: ExecutionState,
+        event: AnyEvent,
+        known: Known,
+        ids: Ids,
+        *,
+        is_alone: bool = True,
     ) -> Decision:
         """Decide what an event changes; ``state`` must be left alone meanwhile.
+
+        ``is_alone``: nobody else wants to decide, so it may go on for longer.
 
         Raises:
             TramontaneError: the event is refused.
         """
-        return await self._settle(lambda env: decide(spec, state, event, env), known, ids)
+        steps = self._limits.max_steps if is_alone else self._shared_steps()
+        return await self._settle(lambda env: decide(spec, state, event, env), known, ids, steps)
 
-    async def _settle(self, ask: Callable[[Env], Decision | Needs], known: Known, ids: Ids) -> Decision:
+    def _shared_steps(self) -> int:
+        """How many steps fit into the time that a decision has when others wait."""
+        most = self._limits.max_steps
+        if not self._seconds_per_step:
+            return most
+        return min(most, max(_FEWEST_STEPS, round(self._limits.shared_seconds / self._seconds_per_step)))
+
+    def _learn(self, decision: Decision, steps: int, seconds: float) -> None:
+        """See from a decision that used its budget up how long a step takes."""
+        if any(isinstance(command, Continue) for command in decision.commands):
+            each = seconds / steps
+            self._seconds_per_step += (each - self._seconds_per_step) / (4 if self._seconds_per_step else 1)
+
+    async def _settle(
+        self, ask: Callable[[Env], Decision | Needs], known: Known, ids: Ids, steps: int | None = None
+    ) -> Decision:
+        loop = asyncio.get_running_loop()
+        steps = steps or self._limits.max_steps
         soft_seconds: float | None = self._limits.soft_seconds
         for _ in range(_ROUNDS):
             env = Env(
@@ -97,10 +130,11 @@ class Decider:
                 known=known,
                 settings=self._settings,
                 soft_seconds=soft_seconds,
-                max_steps=self._limits.max_steps,
+                max_steps=steps,
             )
+            began = loop.time()
             if soft_seconds is None:
-                outcome = await asyncio.get_running_loop().run_in_executor(self._threads, ask, env)
+                outcome = await loop.run_in_executor(self._threads, ask, env)
             else:
                 try:
                     outcome = ask(env)
@@ -109,6 +143,7 @@ class Decider:
                     soft_seconds = None
                     continue
             if isinstance(outcome, Decision):
+                self._learn(outcome, steps, loop.time() - began)
                 return outcome
             await known.learn(outcome.keys)
         raise RuntimeError("a decision keeps asking for data")

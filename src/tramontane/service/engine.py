@@ -61,6 +61,9 @@ log = logging.getLogger(__name__)
 _FAILURES = 3
 _STARTS = 10
 _ENDS = 10_000
+_SHARE = 8
+"""So many times as many requests of one project may wait as there is room left."""
+
 _LATELY = 5.0
 _PAUSE = 0.5
 """Seconds before a turn is tried again that the database didn't take."""
@@ -133,6 +136,7 @@ class Engine:
         self._turns.witnesses.append(self._tell_ended)
         self._reviver = Reviver(self._turns, self._slots, store, new_id)
         self._waiting = 0
+        self._waiting_of: dict[str, int] = {}
         self._accepting = True
         self._hands_over = False
         self._on_stray: Callable[[], None] = _nobody
@@ -188,7 +192,7 @@ class Engine:
             UnavailableError: nothing was accepted, or nothing could be written.
             TramontaneError: the start is refused; there is no execution.
         """
-        async with self._admitted():
+        async with self._admitted(request.project_id):
             slot = self._slots.get(request.execution_id)
             try:
                 async with slot:
@@ -282,18 +286,29 @@ class Engine:
         self._wake(slot)
 
     @contextlib.asynccontextmanager
-    async def _admitted(self) -> AsyncIterator[None]:
+    async def _admitted(self, project_id: str = "") -> AsyncIterator[None]:
+        """Count a request in, unless too many wait already. The more wait, the fewer may be of one project:
+        the busiest is refused first, and there is always room for the others."""
         if not self._accepting:
             raise UnavailableError("The node is shutting down; nothing was accepted. Ask another node.")
         if self._waiting >= self._limits.waiting or self._committer.is_full:
             raise UnavailableError(
                 "Too many requests are waiting on this node; nothing was accepted. Try again."
             )
+        own = self._waiting_of.get(project_id, 0)
+        if own >= _SHARE * (self._limits.waiting - self._waiting):
+            raise UnavailableError(
+                "Too many requests of this project are waiting on this node; nothing was accepted. Try again."
+            )
         self._waiting += 1
+        self._waiting_of[project_id] = own + 1
         try:
             yield
         finally:
             self._waiting -= 1
+            self._waiting_of[project_id] -= 1
+            if not self._waiting_of[project_id]:
+                del self._waiting_of[project_id]
 
     async def _enter(self, execution_id: str, submission: Submission) -> Execution:
         slot = self._slots.get(execution_id)

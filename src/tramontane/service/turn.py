@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from tramontane.core.decision import StartRequest
 from tramontane.core.events import TimerFired, from_data
 from tramontane.core.memory import ExecutionState
+from tramontane.core.priorities import priority_of
 from tramontane.core.state import Execution
 from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.service.cache import Slot, Submission
@@ -25,6 +26,7 @@ from tramontane.service.committer import Committer, Lost, Refused, Unwritten, Ve
 from tramontane.service.deciding import Decider, Ids
 from tramontane.service.ports import ExecutionStore, Jobs, Timers, Witness
 from tramontane.service.queueing import JobQueue
+from tramontane.service.turnstile import Turnstile
 from tramontane.store.records import TurnWrite
 from tramontane.values import EMPTY
 
@@ -112,6 +114,7 @@ class Turns:
         self._timers = timers
         self._new_id = new_id
         self._exclusive = exclusive
+        self._turnstile = Turnstile()
         self.statistics = TurnStatistics()
         self.witnesses: list[Witness] = []
 
@@ -177,13 +180,15 @@ class Turns:
         spec = await self._catalog.spec(state.execution.spec_hash)
         known = self._catalog.known(state.execution.project_id)
         self.statistics.turns += 1
+        await self._await_turn(state.execution)
         loop = asyncio.get_running_loop()
-        breath = loop.time() + _BREATH
+        began = loop.time()
         fed: set[str] = set()
         for submission in batch:
-            if loop.time() > breath:
-                await asyncio.sleep(0)
-                breath = loop.time() + _BREATH
+            if loop.time() > began + _BREATH:
+                self._turnstile.took(loop.time() - began)
+                await self._await_turn(state.execution)
+                began = loop.time()
             if submission.row_id is not None:
                 if submission.row_id in fed or slot.has_seen(submission.row_id):
                     continue
@@ -196,7 +201,9 @@ class Turns:
                 for event in submission.events:
                     if isinstance(event, TimerFired) and _is_current(state, event):
                         turn.changes.drop_timer(event.task_id, event.timer)
-                    decision = await self._decider.decide(spec, state, event, known, ids)
+                    decision = await self._decider.decide(
+                        spec, state, event, known, ids, is_alone=self._turnstile.is_alone
+                    )
                     state.apply(decision)
                     turn.changes.add(decision)
             except UnavailableError:
@@ -208,7 +215,12 @@ class Turns:
                 raise EventFailedError(submission, error) from error
             else:
                 turn.accepted.append(submission)
+        self._turnstile.took(loop.time() - began)
         return turn
+
+    async def _await_turn(self, execution: Execution) -> None:
+        priority = priority_of(execution.params)
+        await self._turnstile.enter(execution.project_id, execution.root_id, priority)
 
     # -- committing -----------------------------------------------------------------------
 
@@ -236,7 +248,11 @@ class Turns:
             TramontaneError: the start is refused.
         """
         known: Known = self._catalog.known(request.project_id)
+        params = request.params or EMPTY
+        await self._turnstile.enter(request.project_id, request.execution_id, priority_of(params))
+        began = asyncio.get_running_loop().time()
         decision = await self._decider.create(request, known, ids)
+        self._turnstile.took(asyncio.get_running_loop().time() - began)
         changes = Changes(None, 0, self._decider.now(), ids)
         changes.add(decision)
         write, effects = changes.write(self._node_id, self._jobs, self._queue)

@@ -18,6 +18,7 @@ from tramontane.service.engine import Engine
 from tramontane.service.pools import pool_of
 from tramontane.service.queueing import JobQueue
 from tramontane.service.remote import ResultPosts
+from tramontane.service.together import Together
 from tramontane.store.jobs import Claim, ClaimedJob, Jobs
 from tramontane.store.nodes import LEAVING, LEFT, NodeRow, Nodes
 from tramontane.store.records import JobRow
@@ -54,6 +55,7 @@ class NodeWork:
         self._queues = queues
         self._nodes = nodes
         self._queue = queue
+        self._over: Together[str] = Together(self._finish, _BATCH)
         self._doubts = Doubts(jobs, engine.node_id)
 
     @property
@@ -110,12 +112,16 @@ class NodeWork:
 
     async def hand_over(self, job: JobRow) -> None:
         """An asynchronous action was begun: its result comes from outside, the job is over."""
+        await self._over.put(job.action_id)
+
+    async def _finish(self, action_ids: Sequence[str]) -> None:
+        """Remove jobs that are over, as long as it takes."""
         while True:
             try:
-                await self._jobs.finish(self.node_id, [job.action_id])
+                await self._jobs.finish(self.node_id, action_ids)
                 return
             except UnavailableError as error:
-                log.warning("job not removed yet action_id=%s error=%s", job.action_id, error.message)
+                log.warning("jobs not removed yet count=%d error=%s", len(action_ids), error.message)
             await asyncio.sleep(_PAUSE)
 
     async def give_back(self, job: JobRow) -> None:
