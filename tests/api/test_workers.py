@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -208,15 +209,16 @@ def test_a_result_that_is_durable_shows_before_its_workflow_takes_it(service: Ru
     assert service.get(url).json["state"] == "SUCCESS"
 
 
-def test_an_error_that_waits_shows_as_one(service: Running) -> None:
+@pytest.mark.parametrize("error", ["no such image", "x" * 100_000])
+def test_an_error_that_waits_shows_as_one(service: Running, error: str) -> None:
     poll(service, "w")
     service.define(FLOW)
     service.start("wf")
     (job,) = poll(service, "w", wait=10)
     service.run(service.node.runtime.inbox.stop())
-    assert complete(service, "w", job, error="no such image")
+    assert complete(service, "w", job, error=error)
     shown = service.get(f"/v2/action_executions/{job['action_id']}").json
-    assert (shown["state"], shown["output"]) == ("ERROR", '{"result":"no such image"}')
+    assert (shown["state"], json.loads(shown["output"])) == ("ERROR", {"result": error})
 
 
 def test_what_workers_bring_is_listed_for_whom_it_is_there(

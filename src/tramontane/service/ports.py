@@ -75,7 +75,7 @@ class RecordStore(Protocol):
     async def action(self, action_id: str) -> ActionExecution | None: ...
 
     async def waiting_events(self, action_ids: Sequence[str]) -> Sequence[InboxRow]:
-        """Read the events that wait for the executions of these actions, oldest first; of many not all."""
+        """Read the events about these actions that still wait, oldest first; of very many not all."""
 
     async def add_action(self, action: ActionExecution, job: JobRow | None) -> None:
         """Store an action execution that belongs to no task."""

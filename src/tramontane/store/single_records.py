@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +16,17 @@ from tramontane.store.codec import RowReader
 from tramontane.store.commit import write_rows
 from tramontane.store.database import Database
 from tramontane.store.executions import Executions
-from tramontane.store.queries import chunks, columns, records
+from tramontane.store.queries import chunks, columns
 from tramontane.store.records import InboxRow, JobRow, TaskPlace
 
 _MOST_EVENTS = 1000
+_ACTION = re.compile(r'"action_id":"([^"]+)"')
+
+
+def _action_of(payload: str) -> str | None:
+    """Find the action that an event in its stored form is about, without reading the whole of it."""
+    found = _ACTION.search(payload)
+    return found[1] if found else None
 
 
 class SingleRecords:
@@ -60,9 +68,10 @@ class SingleRecords:
         return found
 
     async def waiting_events(self, action_ids: Sequence[str]) -> Sequence[InboxRow]:
-        """Read the events that wait for the executions of these actions, oldest first; of many not all."""
+        """Read the events about these actions that still wait, oldest first; of very many not all."""
         inbox, actions = schema.inbox, schema.action_executions
-        found: list[InboxRow] = []
+        wanted = frozenset(action_ids)
+        found: list[Any] = []
         async with self._database.read() as connection:
             for ids in chunks(action_ids):
                 whose = sa.select(actions.c.execution_id).where(
@@ -74,8 +83,8 @@ class SingleRecords:
                     .order_by(inbox.c.created_at, inbox.c.id)
                     .limit(_MOST_EVENTS)
                 )
-                found += records(codec.read_inbox, rows)
-        return found
+                found += [row for row in rows if _action_of(row.payload) in wanted]
+        return await self._database.big_values.records(codec.read_inbox, found)
 
     async def _one(self, reader: RowReader, statement: sa.Select[Any]) -> Any:
         async with self._database.read() as connection:
