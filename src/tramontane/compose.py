@@ -23,6 +23,7 @@ from tramontane.api.settings import ApiSettings
 from tramontane.auth import Authenticator, Rules
 from tramontane.clock import Clock, SystemClock
 from tramontane.compose_auth import Identity, open_identity, policy_rules, secrets_of
+from tramontane.compose_metrics import Metrics
 from tramontane.config import Settings
 from tramontane.core.decision import CoreSettings
 from tramontane.expressions import load_plugins
@@ -35,6 +36,7 @@ from tramontane.runtime.loop import Loop, Pace
 from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.node import Node
 from tramontane.runtime.recovery import Reaper, TargetWatch
+from tramontane.runtime.stranded import StrandedWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.wakeups import Wakeups
 from tramontane.runtime.watch import CatalogWatch, QueueWatch
@@ -120,6 +122,7 @@ class OpenNode:
             specs=self.catalog.spec,
             signals=self.signals,
             clock=self.clock,
+            metrics=Metrics(self.database, self.engine, self.committer, self.runtime).text,
         )
 
     async def hand_over(self) -> None:
@@ -371,6 +374,7 @@ def _wire(
         reaper=Reaper(work, lease_seconds=settings.lease_seconds, exclusive=exclusive, taken=executions_came),
         targets=TargetWatch(work, pools=pools, anywhere=settings.ignore_unknown_targets),
         wakeups=wakeups,
+        stranded=StrandedWatch(work),
         claims=None if exclusive else Loop("claims", executor.check_claims, settings.heartbeat_seconds),
         grace_seconds=settings.shutdown_grace_seconds,
         on_jobs=jobs_written,

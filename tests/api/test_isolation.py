@@ -137,8 +137,8 @@ class World:
         }
 
 
-MOVING = ("/events", "/blockers")
-"""What goes on for ever, or tells the time."""
+MOVING = ("/events", "/blockers", "/metrics")
+"""What goes on for ever, tells the time, or is an administrator's and of no project."""
 
 DOCUMENTS = ("workbooks", "workflows", "actions")
 QUERIES = {
@@ -154,6 +154,7 @@ ANSWERS = {
     "PUT /v2/environments/{name}": 400,
     "PUT /v2/dynamic_actions/{identifier}": 400,
     "PUT /maintenance": 403,
+    "GET /metrics": 403,
     "PUT /v2/limits": 403,
     **{
         f"POST /v2/{kind}": 201

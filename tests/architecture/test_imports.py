@@ -41,7 +41,16 @@ RULES: dict[str, frozenset[str]] = {
 """Part -> parts (or single modules of parts) that it may import."""
 
 UNRESTRICTED = frozenset(
-    {"__init__", "__main__", "cli", "compose", "compose_auth", "compose_executor", "config"}
+    {
+        "__init__",
+        "__main__",
+        "cli",
+        "compose",
+        "compose_auth",
+        "compose_executor",
+        "compose_metrics",
+        "config",
+    }
 )
 """Where everything is wired together."""
 

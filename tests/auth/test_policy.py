@@ -190,8 +190,9 @@ ADMINS = ("publicize", "list:all_projects")
 @pytest.mark.parametrize("name", [name for name in DEFAULTS if ":" in name])
 def test_by_default_a_rule_admits_everybody_but_for_what_is_for_administrators(name: str) -> None:
     wants_admin = name.endswith(ADMINS) or name.startswith(
-        ("code_sources:", "dynamic_actions:", "maintenance:", "limits:update", "executions:prioritize")
+        tuple(f"{resource}:" for resource in ("code_sources", "dynamic_actions", "maintenance", "metrics"))
     )
+    wants_admin = wants_admin or name in ("limits:update", "executions:prioritize")
     assert PolicyRules().allows(name, MEMBER) is not wants_admin
     assert PolicyRules().allows(name, ADMIN)
 

@@ -39,6 +39,7 @@ from tramontane.runtime.inbox import InboxPoll
 from tramontane.runtime.loop import Loop
 from tramontane.runtime.node import Node
 from tramontane.runtime.recovery import Reaper
+from tramontane.runtime.stranded import StrandedWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.wakeups import Wakeups
 from tramontane.runtime.watch import CatalogWatch, QueueWatch
@@ -351,6 +352,7 @@ class ServingNode(Process):
             targets=cast(Any, _Service()),
             wakeups=self._wakeups,
             queue=QueueWatch(work),
+            stranded=StrandedWatch(work, seconds=3.0),
             claims=Loop("claims", executor.check_claims, HEARTBEAT),
             grace_seconds=2.0,
             on_jobs=lambda: self._wakeups.tell("jobs"),

@@ -9,7 +9,7 @@ from tests.protocol.memory import BrokenError, MemoryDatabase, Record, Transacti
 
 from tramontane.core.state import ActionExecution, Execution, Micros, Timer
 from tramontane.errors import NotAllowedError
-from tramontane.states import COMPLETED, ERROR, PAUSED
+from tramontane.states import COMPLETED, ERROR, PAUSED, RUNNING
 from tramontane.store import codec, commit, statements
 from tramontane.store.commit import CommitOutcome
 from tramontane.store.errors import ClaimUnknownError, ContentionError, DatabaseUnavailableError
@@ -446,6 +446,44 @@ class MemoryWork(Work):
             except BrokenError as error:
                 raise DatabaseUnavailableError(str(error)) from error
         return taken
+
+    async def stranded(self, node_id: str, after: str = "", limit: int = 1000) -> list[tuple[str, bool]]:
+        def serve() -> list[tuple[str, bool]]:
+            ids = sorted(
+                head["id"]
+                for head in self._memory.rows("heads")
+                if head["node_id"] == node_id
+                and head["state"] == RUNNING
+                and head["parked"] is None
+                and head["id"] > after
+            )
+            return [(each, not self._is_moved(each)) for each in ids[:limit]]
+
+        return await self._memory.atomically(serve)
+
+    def _is_moved(self, execution_id: str) -> bool:
+        memory = self._memory
+        heads = memory.tables["heads"]
+        calls = [row["id"] for row in memory.of_execution("subworkflows", execution_id)]
+        return (
+            any(memory.of_execution(table, execution_id) for table in ("inbox", "timers", "jobs"))
+            or any(each in heads and heads[each]["state"] not in COMPLETED for each in calls)
+            or any(
+                not row["is_sync"] and row["state"] not in COMPLETED
+                for row in memory.of_execution("action_executions", execution_id)
+            )
+        )
+
+    async def unfinished(self) -> dict[tuple[str, bool], int]:
+        def serve() -> dict[tuple[str, bool], int]:
+            counts: dict[tuple[str, bool], int] = {}
+            for head in self._memory.rows("heads"):
+                if head["node_id"] is not None:
+                    key = (head["state"], head["parked"] is not None)
+                    counts[key] = counts.get(key, 0) + 1
+            return counts
+
+        return await self._memory.atomically(serve)
 
     async def is_open(self, execution_id: str) -> bool:
         tables = ("inbox", "timers", "jobs")

@@ -97,6 +97,54 @@ def test_an_execution_with_a_row_that_will_move_it_is_open(database_url: str) ->
     make.with_database(database_url, test)
 
 
+def test_running_executions_that_nothing_will_move_are_found(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        store, work = Executions(database), Work(database)
+        new = {
+            name: make.execution(name, seq=9) for name in ("bare", "told", "timed", "busy", "calls", "asked")
+        }
+        action, asked = make.action(new["busy"], "a1"), make.action(new["asked"], "a2", is_sync=False)
+        ended = make.action(new["bare"], "a3", is_sync=False, state="SUCCESS")
+        lost = make.execution("lost", seq=9)
+        turns = [
+            TurnWrite(new["bare"], None, 0, actions=[ended]),
+            TurnWrite(new["told"], None, 0, inbox=[make.event(new["told"])]),
+            TurnWrite(new["timed"], None, 0, timers=[make.timer(new["timed"])]),
+            TurnWrite(new["busy"], None, 0, actions=[action], jobs=[make.job(action)]),
+            TurnWrite(
+                new["calls"],
+                None,
+                0,
+                subworkflows=[make.call(new["calls"], "child")],
+                children=[make.child(new["calls"], "child", state="PAUSED")],
+            ),
+            TurnWrite(new["asked"], None, 0, actions=[asked]),
+            TurnWrite(
+                lost,
+                None,
+                0,
+                subworkflows=[make.call(lost, "ended")],
+                children=[make.child(lost, "ended", state="SUCCESS")],
+            ),
+            TurnWrite(make.execution("paused", state="PAUSED"), None, 0),
+        ]
+        assert all(outcome.is_committed for outcome in await store.commit(turns, "n1"))
+        await make.start(store, make.execution("theirs"), node_id="n2")
+        found = await work.stranded("n1")
+        assert [execution_id for execution_id, _ in found] == sorted([*new, "lost"])
+        assert [execution_id for execution_id, is_stranded in found if is_stranded] == ["bare", "lost"]
+        assert await work.stranded("n1", after="bare", limit=1) == [("busy", False)]
+        await store.park("bare", "it fails")
+        assert "bare" not in dict(await work.stranded("n1"))
+        assert await work.unfinished() == {
+            ("RUNNING", False): 7,
+            ("RUNNING", True): 1,
+            ("PAUSED", False): 2,
+        }
+
+    make.with_database(database_url, test)
+
+
 # -- nodes ----------------------------------------------------------------------------------------
 
 

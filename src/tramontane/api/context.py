@@ -26,6 +26,14 @@ async def _always_ready() -> Sequence[str]:
     return ()
 
 
+Metrics = Callable[[], Awaitable[bytes]]
+"""Gives this node's numbers in Prometheus' text form."""
+
+
+async def _no_metrics() -> bytes:
+    return b""
+
+
 async def _no_specs(spec_hash: str) -> WorkflowSpec:
     raise NotFoundError(f"There are no stored definitions here [hash={spec_hash}]")
 
@@ -44,6 +52,7 @@ class Api:
     specs: Specs = _no_specs
     signals: ChangeSignals = field(default_factory=ChangeSignals)
     clock: Clock = field(default_factory=SystemClock)
+    metrics: Metrics = _no_metrics
 
     def now(self) -> int:
         """The present, in microseconds since 1970 UTC."""

@@ -13,6 +13,7 @@ from tramontane.errors import BadRequestError
 _JSON_BODIES: Final = frozenset({"", "application/json", "text/javascript", "application/javascript"})
 _JSON_ANSWERS: Final = frozenset({"*/*", "application/*", "application/json"})
 PLAIN_TEXT: Final = ("text/*", "text/plain")
+METRICS: Final = (*PLAIN_TEXT, "application/openmetrics-text")
 EVENT_STREAM: Final = ("text/*", "text/event-stream")
 
 

@@ -38,7 +38,7 @@ from tramontane.api.handlers import (
     workers,
     workflows,
 )
-from tramontane.api.media import EVENT_STREAM, PLAIN_TEXT
+from tramontane.api.media import EVENT_STREAM, METRICS, PLAIN_TEXT
 from tramontane.api.openapi import document
 from tramontane.api.request import Request
 from tramontane.api.routing import Endpoint, Handler
@@ -78,6 +78,7 @@ ROUTES: Final[Mapping[str, Mapping[str, Endpoint]]] = {
     "/healthcheck": {"GET": Endpoint(roots.healthcheck, is_public=True, also_accepted=PLAIN_TEXT)},
     "/healthz": {"GET": _public(roots.alive)},
     "/readyz": {"GET": _public(roots.ready)},
+    "/metrics": {"GET": Endpoint(roots.metrics, "metrics:get", also_accepted=METRICS)},
     "/maintenance": {
         "GET": Endpoint(maintenance.show_maintenance),
         "PUT": _guarded(maintenance.change_maintenance, "maintenance:update"),

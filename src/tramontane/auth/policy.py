@@ -43,6 +43,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
     **_rules("limits", ("update",), _ADMIN),
     **_rules("maintenance", ("update",), _ADMIN),
     **_rules("members", _ALL, _ANYBODY),
+    **_rules("metrics", ("get",), _ADMIN),
     **_rules("services", ("list",), _ANYBODY),
     **_rules("tasks", ("get", "list", "update"), _ANYBODY),
     **_rules("workbooks", _ALL, _ANYBODY),

@@ -26,6 +26,7 @@ from tramontane.runtime.inbox import InboxPoll
 from tramontane.runtime.loop import Loop
 from tramontane.runtime.maintenance import MaintenanceWatch
 from tramontane.runtime.recovery import Reaper, TargetWatch
+from tramontane.runtime.stranded import StrandedWatch
 from tramontane.runtime.timers import TimerService
 from tramontane.runtime.wakeups import Wakeups
 from tramontane.runtime.watch import CatalogWatch, QueueWatch
@@ -65,6 +66,7 @@ class Node:
     targets: TargetWatch
     wakeups: Wakeups
     claims: Loop | None
+    stranded: StrandedWatch
     grace_seconds: float
     on_jobs: Callable[[], None]
     _handing_over: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -88,6 +90,7 @@ class Node:
         await self.wakeups.start()
         await self.inbox.start()
         await self.targets.start()
+        await self.stranded.start()
         log.info("node started node_id=%s", self.work.node_id)
 
     def _wake_for_rows(self) -> None:
@@ -130,6 +133,7 @@ class Node:
     async def stop(self) -> None:
         """Stop everything. What is cut short is carried on by others, or by the next start."""
         await self.hand_over()
+        await self.stranded.stop()
         await self.targets.stop()
         await self.inbox.stop()
         await self.timers.stop()

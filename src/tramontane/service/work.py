@@ -207,6 +207,10 @@ class NodeWork:
             self._engine.look(execution_id)
         return len(waiting)
 
+    async def stranded(self, after: str, limit: int) -> list[tuple[str, bool]]:
+        """This node's RUNNING executions beyond an id, and whether nothing will move each."""
+        return await self._queues.stranded(self.node_id, after, limit)
+
     # -- nodes ----------------------------------------------------------------------------
 
     async def register(self, name: str, kind: str, info: FrozenDict) -> Micros:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from tramontane.core.state import Micros, Timer
-from tramontane.states import PAUSED
+from tramontane.states import COMPLETED, PAUSED, RUNNING
 from tramontane.store import codec, schema
 from tramontane.store.again import again_when_busy
 from tramontane.store.database import Database
@@ -169,6 +169,58 @@ class Work:
                     .values(node_id=node_id, takeovers=heads.c.takeovers + more)
                 )
         return taken
+
+    async def stranded(self, node_id: str, after: str = "", limit: int = 1000) -> list[tuple[str, bool]]:
+        """RUNNING executions of a node in the order of their ids, and whether nothing will move each.
+
+        What moves one is an inbox row, a timer, a job, a sub-workflow that hasn't ended, or an action whose
+        result somebody outside will bring. Call again from the last id on; an empty list is the end.
+        """
+        heads, children, calls = schema.heads, schema.heads.alias("children"), schema.subworkflows
+        actions = schema.action_executions
+        moved = [
+            sa.exists().where(table.c.execution_id == heads.c.id)
+            for table in (schema.inbox, schema.timers, schema.jobs)
+        ]
+        moved.append(
+            sa.exists().where(
+                calls.c.execution_id == heads.c.id,
+                children.c.id == calls.c.id,
+                children.c.state.not_in(COMPLETED),
+            )
+        )
+        moved.append(
+            sa.exists().where(
+                actions.c.execution_id == heads.c.id,
+                actions.c.is_sync.is_(False),
+                actions.c.state.not_in(COMPLETED),
+            )
+        )
+        statement = (
+            sa.select(heads.c.id, sa.case((sa.or_(*moved), 0), else_=1))
+            .where(
+                heads.c.node_id == node_id,
+                heads.c.state == RUNNING,
+                heads.c.parked.is_(None),
+                heads.c.id > after,
+            )
+            .order_by(heads.c.id)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return [(row[0], bool(row[1])) for row in await connection.execute(statement)]
+
+    async def unfinished(self) -> dict[tuple[str, bool], int]:
+        """How many executions haven't ended, by state and whether they are parked; of all nodes."""
+        heads = schema.heads
+        is_parked = sa.case((heads.c.parked.is_(None), 0), else_=1)
+        statement = (
+            sa.select(heads.c.state, is_parked, sa.func.count())
+            .where(heads.c.node_id.is_not(None))
+            .group_by(heads.c.state, is_parked)
+        )
+        async with self._database.read() as connection:
+            return {(row[0], bool(row[1])): row[2] for row in await connection.execute(statement)}
 
     async def is_open(self, execution_id: str) -> bool:
         """Whether an inbox row, a timer or a job will move the execution."""

@@ -49,6 +49,12 @@ async def healthcheck(api: Api, request: Request) -> Response:
     return Response(b"", media_type="text/plain")
 
 
+async def metrics(api: Api, request: Request) -> Response:
+    """Show this node's numbers as Prometheus reads them."""
+    request.allow_parameters()
+    return Response(await api.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
 async def alive(api: Api, request: Request) -> Response:
     return answer({"status": "ok"})
 
