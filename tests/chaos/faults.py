@@ -6,9 +6,9 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 from tests.chaos import postgresql
@@ -48,7 +48,7 @@ class Stage:
 class Fault:
     """``lost``: kinds of processes whose running actions may be lost by it; all others must not be."""
 
-    do: Callable[[Stage], Awaitable[None]]
+    do: Callable[[Stage], Coroutine[Any, Any, None]]
     lost: Kinds = frozenset()
 
 
@@ -78,7 +78,7 @@ async def drain_node(stage: Stage) -> None:
 
 async def jump(stage: Stage) -> None:
     """The clock of one node is set ahead, and then far back."""
-    (victim,) = (node for node in stage.cluster.of("node") if node.plan.module == CLOCKS)
+    victim = await _that_jumps(stage.cluster)
     for number in JUMPS:
         victim.process.send_signal(number)
         await asyncio.sleep(1 + stage.chance.random())  # its work goes on by the wrong clock
@@ -89,9 +89,9 @@ async def jump(stage: Stage) -> None:
 
 async def cut(stage: Stage) -> None:
     """All connections to the database break, twice in a row."""
-    await postgresql.cut(stage.cluster.database)
+    await postgresql.cut(stage.server.url, stage.cluster.database)
     await asyncio.sleep(stage.chance.random())
-    await postgresql.cut(stage.cluster.database)
+    await postgresql.cut(stage.server.url, stage.cluster.database)
 
 
 async def restart(stage: Stage) -> None:
@@ -146,6 +146,8 @@ async def everything(stage: Stage) -> None:
     await stage.cluster.add_all(victim.plan for victim in victims)
 
 
+EVERYTHING: Final = "everything is killed"
+
 FAULTS: Final[dict[str, Fault]] = {
     "a node is killed": Fault(kill_node, NODE),
     "a node is frozen past its lease": Fault(freeze_node, NODE),
@@ -159,11 +161,32 @@ FAULTS: Final[dict[str, Fault]] = {
     "executors are drained": Fault(drain_executors),
     "a worker is killed": Fault(lose_worker, WORKER),
     "a worker is frozen": Fault(freeze_worker, WORKER),
-    "everything is killed": Fault(everything, NODE | EXECUTOR | WORKER),
+    EVERYTHING: Fault(everything, NODE | EXECUTOR | WORKER),
 }
 
 
+def both(first: Fault, second: Fault) -> Fault:
+    """Two faults at the same time."""
+
+    async def do(stage: Stage) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(first.do(stage))
+            group.create_task(second.do(stage))
+
+    return Fault(do, first.lost | second.lost)
+
+
 # -- parts --------------------------------------------------------------------------------
+
+
+async def _that_jumps(cluster: Cluster) -> Process:
+    """The node whose clock can be set, as soon as it is up."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for node in cluster.of("node"):
+                if node.plan.module == CLOCKS:
+                    return node
+            await asyncio.sleep(_LOOK)
 
 
 async def _lose(stage: Stage, victims: Iterable[Process]) -> None:
@@ -195,32 +218,39 @@ async def _thaw(stage: Stage, victims: Iterable[Process]) -> None:
 
 async def _measured(stage: Stage, victim: Process, how: str, hurt: Callable[[Process], None]) -> None:
     """Hurt a node, and wait until others have its executions, and then until its claims are settled."""
-    connection = await asyncpg.connect(stage.cluster.database)
-    try:
-        node_id = await connection.fetchval("SELECT id FROM nodes WHERE name ~ $1", _named(victim))
-        began = time.perf_counter()
-        hurt(victim)
-        for what, query in _LEFT.items():
-            await _until_nothing(connection, query, node_id)
-            stage.takeovers.setdefault(f"{how}, {what}", []).append(time.perf_counter() - began)
-    finally:
-        await connection.close()
+    database = stage.cluster.database
+    node_id = await _ask(database, "SELECT id FROM nodes WHERE name ~ $1", _named(victim))
+    began = time.perf_counter()
+    hurt(victim)
+    for what, query in _LEFT.items():
+        await _until_nothing(database, query, node_id)
+        stage.takeovers.setdefault(f"{how}, {what}", []).append(time.perf_counter() - began)
 
 
 async def _buried(stage: Stage, victims: Iterable[Process]) -> None:
     """Wait until processes aren't in the register any more."""
-    connection = await asyncpg.connect(stage.cluster.database)
-    try:
-        for victim in victims:
-            await _until_nothing(connection, "SELECT 1 FROM nodes WHERE name ~ $1", _named(victim))
-    finally:
-        await connection.close()
+    for victim in victims:
+        await _until_nothing(stage.cluster.database, "SELECT 1 FROM nodes WHERE name ~ $1", _named(victim))
 
 
-async def _until_nothing(connection: asyncpg.Connection, query: str, given: str) -> None:
+async def _until_nothing(database: str, query: str, given: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        while await connection.fetchval(query, given):  # noqa: ASYNC110 (a table tells nobody)
+        while await _ask(database, query, given):  # noqa: ASYNC110 (a table tells nobody)
             await asyncio.sleep(_LOOK)
+
+
+async def _ask(database: str, query: str, given: str) -> Any:
+    """A value from the database, as soon as it can be asked."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                connection = await asyncpg.connect(database)
+                try:
+                    return await connection.fetchval(query, given)
+                finally:
+                    connection.terminate()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await asyncio.sleep(_LOOK)
 
 
 def _named(process: Process) -> str:

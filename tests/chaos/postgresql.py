@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import sqlalchemy as sa
 
 AWAY = 2.0
 """Seconds for which the server is down when it is stopped."""
@@ -78,13 +79,18 @@ def _server(folder: Path) -> Server | None:
             return None
 
 
-async def cut(database: str) -> None:
-    """Break all connections to a database."""
-    connection = await asyncpg.connect(database)
+async def cut(url: str, database: str) -> None:
+    """Break all connections to a database of the server at ``url``; one that is down has none."""
+    try:
+        connection = await asyncpg.connect(url)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        return
     try:
         await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1",
+            sa.make_url(database).database,
         )
+    except (asyncpg.PostgresError, asyncpg.InterfaceError):
+        return
     finally:
-        await connection.close()
+        connection.terminate()

@@ -25,7 +25,7 @@ from tests.chaos.cluster import (
     Cluster,
     a_cluster,
 )
-from tests.chaos.faults import FAULTS, Fault, Stage
+from tests.chaos.faults import EVERYTHING, FAULTS, Fault, Stage, both
 from tests.chaos.flows import FLOWS, NO_POOLS
 from tests.chaos.load import Load
 from tests.chaos.outside import an_outside
@@ -46,9 +46,11 @@ SHORT = (
     "PostgreSQL crashes and is away",
     "all executors are killed",
     "a worker is frozen",
-    "everything is killed",
+    EVERYTHING,
 )
 """The faults of the short form; the long one has them all."""
+
+_PAIRS = 5
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -76,8 +78,6 @@ def test_whatever_happens_nothing_is_lost_done_twice_or_hangs(
     seed: int, is_long: bool, server: Server, database: str, tmp_path: Path
 ) -> None:
     async def test() -> None:
-        schedule = [*FAULTS] if is_long else [*SHORT]
-        chances(seed, "faults").shuffle(schedule)
         async with (
             an_outside(chances(seed, "outside")) as outside,
             a_cluster(database, tmp_path, CLUSTER, chances(seed, "calls")) as cluster,
@@ -85,8 +85,8 @@ def test_whatever_happens_nothing_is_lost_done_twice_or_hangs(
             stage = Stage(cluster, server, chances(seed, "victims"))
             load = Load(cluster, outside, chances(seed, "load"))
             await load.prepare()
-            for name in schedule:
-                await one_round(stage, load, name, FAULTS[name])
+            for name, fault in schedule(seed, is_long):
+                await one_round(stage, load, name, fault)
             tell_takeovers(stage.takeovers)
             await nothing_left(cluster)
 
@@ -123,6 +123,19 @@ def test_one_node_on_a_file_carries_on_after_each_death(
             await nothing_left(cluster)
 
     asyncio.run(test())
+
+
+def schedule(seed: int, is_long: bool) -> list[tuple[str, Fault]]:
+    """What happens, in which order: in the long form all faults, and then some pairs at the same time."""
+    chance = chances(seed, "faults")
+    names = [*FAULTS] if is_long else [*SHORT]
+    chance.shuffle(names)
+    found = [(name, FAULTS[name]) for name in names]
+    alone = [name for name in names if name != EVERYTHING]
+    for _ in range(_PAIRS if is_long else 0):
+        one, other = chance.sample(alone, 2)
+        found.append((f"{one} while {other}", both(FAULTS[one], FAULTS[other])))
+    return found
 
 
 async def one_round(stage: Stage, load: Load, name: str, fault: Fault) -> None:
