@@ -21,7 +21,7 @@ from tests.chaos.kit import ACTIONS
 from tests.cli import program
 
 LEASE: Final = 3.0
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 """Seconds after which what should have happened counts as hanging."""
 
 POOL: Final = "blue"

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from msgspec.structs import replace
 from tests.store import records as make
 
+from tramontane.core.events import ActionCompleted, to_data
 from tramontane.core.state import PastRun
 from tramontane.errors import NotAllowedError
+from tramontane.service.claims import release_others
 from tramontane.store import schema
 from tramontane.store.database import Database
 from tramontane.store.executions import Executions
@@ -222,6 +224,19 @@ def test_jobs_are_claimed_once_oldest_first_and_by_pool(database_url: str) -> No
         assert [claimed.job.action_id for claimed in (await jobs.claim("n2", [""], 10)).jobs] == ["a2", "a3"]
         assert (await jobs.claim("n2", ["", "gpu"], 10)).jobs == []
         assert sorted(await jobs.claimants()) == ["n1", "n2", "x"]
+
+    make.with_database(database_url, test)
+
+
+def test_a_job_whose_result_waits_in_the_inbox_is_not_given_back(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        jobs = Jobs(database)
+        await with_jobs(database, {}, {})
+        await jobs.claim("n1", [""], 2)
+        result = FrozenDict(to_data(ActionCompleted("a0", data=1, attempt=0)))
+        await Executions(database).post([make.event(make.execution(), payload=result)])
+        await release_others(jobs, "n1", ())
+        assert [job.action_id for job in await jobs.claims_of("n1")] == ["a0"]
 
     make.with_database(database_url, test)
 

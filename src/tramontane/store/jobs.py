@@ -215,13 +215,22 @@ class Jobs:
 
     @again_when_busy
     async def release(self, process_id: str, action_ids: Sequence[str]) -> None:
-        """Give back claims on jobs that were not begun."""
-        jobs = schema.jobs
+        """Give back claims on jobs that were not begun.
+
+        One whose result waits in an inbox has been, and stays until its execution takes it.
+        """
+        jobs, inbox = schema.jobs, schema.inbox
+        reported = (
+            sa.select(sa.literal(1))
+            .where(inbox.c.execution_id == jobs.c.execution_id)
+            .where(sa.cast(inbox.c.payload, sa.Text).contains(jobs.c.action_id))
+            .exists()
+        )
         async with self._database.write() as connection:
             for part in chunks(sorted(action_ids)):
                 await connection.execute(
                     sa.update(jobs)
-                    .where(jobs.c.action_id.in_(part), jobs.c.claimed_by == process_id)
+                    .where(jobs.c.action_id.in_(part), jobs.c.claimed_by == process_id, ~reported)
                     .values(claimed_by=None)
                 )
 
