@@ -8,6 +8,7 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -282,3 +283,43 @@ def test_a_database_that_one_process_owns_is_refused_in_one_line(sqlite_url: str
     assert ended.status == 1
     program.assert_one_clear_line(ended.err)
     assert "one process owns a SQLite database" in ended.err
+
+
+def test_an_executor_reads_and_writes_big_values_where_the_nodes_keep_them(
+    postgresql_url: str, tmp_path: Path
+) -> None:
+    received: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        received.append(len(await reader.readexactly(length)))
+        body = b'{"made": "' + b"y" * 50_000 + b'"}'
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    async def test() -> None:
+        values = tmp_path / "values"
+        outside = f"file://{values}"
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        engine = a_node(
+            postgresql_url, executor_slots=0, heartbeat_seconds=0.1, lease_seconds=2.0, big_values=outside
+        )
+        async with engine as node, an_executor(postgresql_url, "--big-values", outside):
+            await upload(
+                node,
+                "wf: {input: [v], output: {o: <% $.o %>}, tasks: {a: {action: std.http, input: "
+                f'{{url: "{url}", method: POST, body: <% $.v %>}}, '
+                "publish: {o: <% task().result.content.made %>}}}}",
+            )
+            execution = await start(node, "wf", input=FrozenDict({"v": "x" * 100_000}))
+            end = await finished(node, execution.id)
+            assert end.output == {"o": "y" * 50_000}, end.state_info
+        server.close()
+        assert received == [100_000]
+        assert {each.stat().st_size for each in values.glob("*/*")} == {100_002, 50_002}
+
+    run(test())

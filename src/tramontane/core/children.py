@@ -54,7 +54,7 @@ def complete_action(draft: Draft, action: ActionExecution, result: Result) -> No
     if failure is not None and not task.is_completed:
         fail_completion(draft, task, failure)
         return
-    child_done(draft, done, info(result.value))
+    child_done(draft, done, None if done.state == SUCCESS else info(result.value))
 
 
 def drop_job(draft: Draft, action: ActionExecution, interrupt: bool = False) -> None:
