@@ -98,7 +98,9 @@ def test_every_line_that_calls_the_program_is_one_that_it_takes() -> None:
     for words in lines:
         plain = [word for word in words if word not in ("&", "|")]
         command = find(plain)
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         used = {word.partition("=")[0] for word in plain if word.startswith("-") and word != "-"}
         assert used <= known, words
 
