@@ -25,7 +25,7 @@ from tramontane.store.database import Database, open_database
 from tramontane.store.errors import LostValueError, ValueStoreUnavailableError
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
-from tramontane.store.packing import BIG, Memory, Packing
+from tramontane.store.packing import BIG, Found, Memory, Packing
 from tramontane.store.records import StoredExecution, TurnWrite
 from tramontane.store.references import MARK
 from tramontane.store.single_records import SingleRecords
@@ -260,7 +260,12 @@ def test_records_that_refer_to_one_value_share_it_in_memory(database_url: str) -
     make.with_database(database_url, test)
 
 
-def test_a_value_that_was_read_is_not_written_again(database_url: str) -> None:
+def test_a_value_that_was_read_is_not_written_again(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(_: Found) -> str:
+        raise AssertionError("the value is sent again")
+
     async def test(database: Database) -> None:
         value = freeze({"parts": list(range(20_000))})
         await start(database, make.execution("e1", input=value))
@@ -269,6 +274,7 @@ def test_a_value_that_was_read_is_not_written_again(database_url: str) -> None:
         after = replace(stored.execution, output=freeze({"same": stored.execution.input["parts"]}), seq=3)
         turn = TurnWrite(after, stored.execution, 1)
         assert await Executions(database).prepare([turn]) < BIG
+        monkeypatch.setattr(Found, "text", send)
         (outcome,) = await Executions(database).commit([turn], "n1")
         assert outcome.is_committed
         assert len(await values_of(database)) == 1

@@ -52,7 +52,7 @@ class Bucket:
                 parsed.netloc,
                 prefix=unquote(parsed.path).strip("/") or None,
                 config=config,
-                client_options={"allow_http": is_plain, "timeout": "60s", "connect_timeout": "5s"},
+                client_options={"allow_http": is_plain, "timeout": "30s", "connect_timeout": "5s"},
                 retry_config={"max_retries": 3, "retry_timeout": dt.timedelta(seconds=10)},
                 credential_provider=_profile(),
             )
