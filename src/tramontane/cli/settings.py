@@ -13,7 +13,7 @@ from tramontane.config import Settings, SettingsError, load_settings
 
 MEANINGS: Final = {
     "database": "sqlite:///FILE, sqlite:// (in memory), or postgresql:// or mariadb://USER:PASSWORD@HOST/NAME.",
-    "database_hints": "Use advisory locks and LISTEN/NOTIFY of PostgreSQL, which not every engine has.",
+    "database_hints": "Use advisory locks, and LISTEN/NOTIFY of PostgreSQL, which not every engine has.",
     "big_values": "Where values from 16 KB on are kept: database, file:///DIRECTORY or s3://BUCKET/PREFIX.",
     "host": "Address or name to listen on.",
     "port": "Port to listen on; 0 takes any free one.",

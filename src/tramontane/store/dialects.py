@@ -36,12 +36,12 @@ async def connect(url: str, *, beside: bool = False, hints: bool = True) -> Dial
         case "postgresql" | "postgres":
             return await PostgreSQL.connect(parsed, hints=hints)
         case "mariadb" | "mysql":
-            return await _mariadb(parsed)
+            return await _mariadb(parsed, hints)
         case scheme:
             raise DatabaseSetupError(f"databases of the kind '{scheme}' aren't supported; write {URL_FORMS}")
 
 
-async def _mariadb(url: ServerURL) -> Dialect:
+async def _mariadb(url: ServerURL, hints: bool) -> Dialect:
     """Connect by a driver that only those install who use it."""
     try:
         from tramontane.store.mariadb import MariaDB  # noqa: PLC0415 (an optional dependency)
@@ -49,4 +49,4 @@ async def _mariadb(url: ServerURL) -> Dialect:
         raise DatabaseSetupError(
             "the driver for MariaDB isn't installed; install it with: pip install 'tramontane[mariadb]'"
         ) from None
-    return await MariaDB.connect(url)
+    return await MariaDB.connect(url, hints=hints)

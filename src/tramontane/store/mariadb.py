@@ -61,6 +61,7 @@ _ANSWER_SECONDS = 60
 _READERS = 10
 _WRITERS = 6
 _KEYS = 500
+_HOLDS = "SELECT IS_USED_LOCK(%s) = CONNECTION_ID()"
 _OLDEST = (10, 6)
 
 _CONTENTION = frozenset({1205, 1213, 1020, 1317, 3572})
@@ -91,13 +92,16 @@ class MariaDB:
     name = "mariadb"
     now_sql = "CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)"
 
-    def __init__(self, url: ServerURL) -> None:
+    def __init__(self, url: ServerURL, *, hints: bool = True) -> None:
         self._servers = Servers(url, _DATABASE_ERRORS)
         self._password = url.first.password
         self._shown = url.shown()
         self._idle: dict[Use, list[Any]] = {"commit": [], "load": []}
         self._packet = 2**22
         self._is_cluster = False
+        self._hints = hints
+        self._lock: Any = None  # a connection whose life shows this process's
+        self._lock_turn = asyncio.Lock()
         self._reader = self._pool("read", _READERS)
         self._writer = self._pool("change", _WRITERS)
 
@@ -110,6 +114,7 @@ class MariaDB:
             pool_size=size,
             max_overflow=0,
             pool_timeout=10,
+            pool_reset_on_return=None,  # ``_require_ready`` does it
             skip_autocommit_rollback=True,
         )
         sa.event.listen(engine.sync_engine, "checkout", _require_ready)
@@ -117,13 +122,15 @@ class MariaDB:
         return engine
 
     @classmethod
-    async def connect(cls, url: ServerURL) -> MariaDB:
+    async def connect(cls, url: ServerURL, *, hints: bool = True) -> MariaDB:
         """Connect, and check that the server can be trusted with data.
+
+        ``hints`` False: no lock of a session is taken or looked at.
 
         Raises:
             DatabaseSetupError: the server can't be reached, refuses, is too old, or isn't durable.
         """
-        dialect = cls(url)
+        dialect = cls(url, hints=hints)
         try:
             connection = await dialect._open("commit")
         except (*_DATABASE_ERRORS, ValueError) as error:
@@ -321,11 +328,45 @@ class MariaDB:
     def array(self, values: Iterable[str]) -> Any:
         return json.dumps(list(values))
 
+    # -- locks of sessions ----------------------------------------------------------------
+
+    @property
+    def _has_locks(self) -> bool:
+        """Servers of a cluster don't know each other's."""
+        return self._hints and not self._is_cluster
+
     async def hold(self, name: str) -> bool:
-        return False  # GET_LOCK knows one server of a cluster only
+        if not self._has_locks:
+            return False
+        async with self._lock_turn:  # a connection takes one statement at a time
+            return await self._hold(name)
+
+    async def _hold(self, name: str) -> bool:
+        held = self._lock is not None
+        try:
+            if held:
+                return await _one(self._lock, _HOLDS, [_lock_name(name)]) == (1,)
+            self._lock = await self._open("commit")
+            await _one(self._lock, "SELECT GET_LOCK(%s, 0)", [_lock_name(name)])
+        except _DATABASE_ERRORS:
+            self._drop_lock()
+        return False
+
+    def _drop_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     async def held(self, names: Sequence[str]) -> frozenset[str] | None:
-        return None
+        if not self._has_locks:
+            return None
+        found: set[str] = set()
+        for start in range(0, len(names), _KEYS):
+            some = names[start : start + _KEYS]
+            questions = ", ".join(f"IS_USED_LOCK(${number})" for number in range(1, len(some) + 1))
+            ((users,),) = await self.fetch([(f"SELECT {questions}", tuple(map(_lock_name, some)))])
+            found.update(name for name, user in zip(some, users, strict=True) if user is not None)
+        return frozenset(found)
 
     def listen(self, heard: Callable[[str], None]) -> None:
         """Nobody can speak here."""
@@ -356,6 +397,7 @@ class MariaDB:
         return _code(cause) in _ROLLED_BACK
 
     async def close(self) -> None:
+        self._drop_lock()
         await self._reader.dispose()
         await self._writer.dispose()
         for connections in self._idle.values():
@@ -403,14 +445,21 @@ async def _connect(url: sa.URL, use: Use) -> Any:
 
 
 def _require_ready(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Let the pool replace a connection that broke, or whose server has left its cluster."""
+    """Let the pool replace a connection that broke, or whose server has left its cluster.
+
+    Whatever somebody has left undone on it, ends.
+    """
     cursor = connection.cursor()
     try:
-        cursor.execute("DO 0")
+        cursor.execute("ROLLBACK")
     except _DATABASE_ERRORS as error:
         raise DisconnectionError(str(error)) from error
     finally:
         cursor.close()
+
+
+def _lock_name(name: str) -> str:
+    return f"tramontane {name}"
 
 
 def _version(text: str) -> tuple[int, int]:
@@ -454,8 +503,8 @@ async def _all(connection: Any, sql: str, parameters: Sequence[Any] = ()) -> lis
         return list(await cursor.fetchall())
 
 
-async def _one(connection: Any, sql: str) -> tuple[Any, ...]:
-    return (await _all(connection, sql))[0]
+async def _one(connection: Any, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...]:
+    return (await _all(connection, sql, parameters))[0]
 
 
 def _numbered(sql: str, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
