@@ -240,3 +240,30 @@ def test_a_claim_that_can_not_be_checked_yet_is_neither_dropped_nor_begun(
         assert claims.asked == 3
 
     run(test())
+
+
+def test_whoever_may_be_out_of_the_register_asks_only_when_it_has_been_seen_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tramontane.runtime.executor._ASK_AGAIN", 0)
+
+    async def test() -> None:
+        claims = Claims([("a", 1)])
+        looks: list[int] = []
+
+        def is_beating() -> bool:
+            looks.append(claims.asked)
+            return len(looks) > 3
+
+        work: Any = claims
+        runner: Any = None
+        executor = Executor(Registry(), runner, slots=1, poll_seconds=1000)
+        executor.connect(work)
+        executor.begin_if(lambda: False, is_beating)
+        await executor.start()
+        await still(lambda: executor.statistics.ended == 0)
+        await executor.stop(0)
+        assert looks[:4] == [0, 0, 0, 0]
+        assert (claims.asked, claims.reported) == (1, ["a"])
+
+    run(test())

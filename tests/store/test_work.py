@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.store import records as make
 
 from tramontane.core.events import ActionCompleted, to_data
@@ -17,13 +19,14 @@ from tramontane.errors import NotAllowedError
 from tramontane.service.claims import release_others
 from tramontane.store import schema
 from tramontane.store.database import Database
+from tramontane.store.errors import ClaimUnknownError, DatabaseUnavailableError
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
 from tramontane.store.nodes import Nodes
 from tramontane.store.records import TurnWrite
 from tramontane.store.single_records import SingleRecords
 from tramontane.store.work import TakenOver, Work
-from tramontane.values import FrozenDict, freeze
+from tramontane.values import EMPTY, FrozenDict, freeze
 
 SECOND = 1_000_000
 
@@ -301,6 +304,61 @@ def test_the_claims_of_a_dead_process_become_events(database_url: str) -> None:
         assert (await jobs.lose_claims("dead", describe, new_id.__next__, now=8)).reported == []
 
     make.with_database(database_url, test)
+
+
+def test_claims_are_not_taken_from_who_has_come_back(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        jobs, nodes, new_id = Jobs(database), Nodes(database), ids()
+        await with_jobs(database, {})
+        await nodes.register("n1", "host:1", "node", freeze({}))
+        await jobs.claim("n1", [""], 1)
+        told = (lambda _job: EMPTY, new_id.__next__, 7)
+        assert (await jobs.lose_claims("n1", *told, only_absent=True)).reported == []
+        assert len(await jobs.claims_of("n1")) == 1
+        await nodes.remove("n1")
+        assert len((await jobs.lose_claims("n1", *told, only_absent=True)).reported) == 1
+
+    make.with_database(database_url, test)
+
+
+def test_claims_in_doubt_are_given_back_by_their_attempts(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        jobs = Jobs(database)
+        await with_jobs(database, {"attempt": 2}, {}, {})
+        await jobs.claim("n1", [""], 2)
+        await jobs.claim("n2", [""], 1)
+        await jobs.give_back("n1", [("a0", 1), ("a1", 0), ("a2", 0), ("a9", 0)])
+        assert [job.action_id for job in await jobs.claims_of("n1")] == ["a0"]
+        assert [job.action_id for job in await jobs.claims_of("n2")] == ["a2"]
+        assert await jobs.waiting() == {"": 1}
+
+    make.with_database(database_url, test)
+
+
+def test_a_claim_whose_commit_gets_no_answer_tells_what_it_may_have_taken(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(database: Database) -> None:
+        jobs = Jobs(database)
+        await with_jobs(database, {"attempt": 3}, {})
+        write = database.write
+
+        @asynccontextmanager
+        async def written_and_broken() -> AsyncIterator[AsyncConnection]:
+            async with write() as connection:
+                yield connection
+            raise DatabaseUnavailableError("the connection broke")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "write", written_and_broken)
+            with pytest.raises(ClaimUnknownError) as caught:
+                await jobs.claim("n1", [""], 2)
+            assert sorted(caught.value.attempts) == [("a0", 3), ("a1", 0)]
+        assert len(await jobs.claims_of("n1")) == 2
+        await jobs.give_back("n1", caught.value.attempts)
+        assert await jobs.claims_of("n1") == []
+
+    make.with_database(postgresql_url, test)
 
 
 def test_lost_stand_alone_actions_run_again_only_if_they_may(database_url: str) -> None:
