@@ -28,6 +28,7 @@ from tramontane.store.errors import (
     RefusedError,
     TakenError,
 )
+from tramontane.store.formats import Formats
 from tramontane.store.packing import Found, Key, Memory
 from tramontane.store.statements import HEADS_NEW, Statement
 
@@ -119,6 +120,7 @@ class MemoryDatabase:
         self.tables: dict[str, dict[Any, Record]] = {
             name: {} for name in ("heads", "executions", "nodes", *_BY_EXECUTION)
         }
+        self.formats = Formats()
         self.pools: set[str] = set()
         self.lost_claims: set[tuple[str, int]] = set()
         """Attempts whose claims were taken away, by (action id, attempt)."""

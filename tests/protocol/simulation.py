@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 from typing import Any
+from unittest.mock import patch
 
 from tests.core.chaos import outcome
 from tests.core.definitions import DEFINITIONS, Example
@@ -30,10 +31,13 @@ from tests.protocol.processes import LEASE, Machines, Process, RunningExecutor, 
 from tests.protocol.stores import MemoryExecutions
 
 from tramontane.actions.pack import standard_registry
+from tramontane.clock import Clock
 from tramontane.core.memory import ExecutionState
 from tramontane.core.reports import LOST
 from tramontane.rehearsal import FakeAction, Run, World
 from tramontane.rehearsal.library import Library
+from tramontane.service import deciding
+from tramontane.service.ids import SortableIds
 from tramontane.states import COMPLETED
 from tramontane.values import EMPTY
 
@@ -384,14 +388,26 @@ def modelled(name: str) -> Any:
     return outcome(plain(next(each for each in EXAMPLES if each.name == name)))
 
 
+async def _run_here(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+def _seeded_ids(clock: Clock) -> SortableIds:
+    return SortableIds(clock, Random(random.getrandbits(64)))
+
+
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Have everything that is random follow from the seed, and nothing logged."""
+    """Have everything that is random follow from the seed, nothing logged, and no process forked."""
     state = random.getstate()
     random.seed(seed)
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with (
+            patch.object(deciding, "run_apart", _run_here),
+            patch.object(deciding, "SortableIds", _seeded_ids),
+        ):
+            yield
     finally:
         logging.disable(logging.NOTSET)
         random.setstate(state)

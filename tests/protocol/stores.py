@@ -19,13 +19,17 @@ from tramontane.store.limits import LimitBook
 from tramontane.store.nodes import NodeRow, Nodes
 from tramontane.store.records import InboxRow, JobRow, StoredExecution, TaskPlace, TurnWrite
 from tramontane.store.single_records import SingleRecords
-from tramontane.store.work import TakenOver, Work
+from tramontane.store.work import DueTimer, TakenOver, Waiting, Work
 from tramontane.values import FrozenDict
 
 
 class MemoryExecutions(Executions):
     def __init__(self, database: Any) -> None:
         self._memory: MemoryDatabase = database
+
+    @property
+    def written_format(self) -> int:
+        return self._memory.formats.written
 
     async def commit(self, turns: Sequence[TurnWrite], node_id: str | None) -> list[CommitOutcome]:
         return await commit.commit(self._memory, turns, node_id)  # type: ignore[arg-type]
@@ -50,7 +54,10 @@ class MemoryExecutions(Executions):
     async def post(self, rows: Sequence[InboxRow]) -> None:
         await commit.write_rows(
             self._memory,  # type: ignore[arg-type]
-            [(statements.INBOX, codec.write_inbox(each, self._memory.big_values.packing())) for each in rows],
+            [
+                (statements.INBOX, (*codec.write_inbox(each, self._memory.big_values.packing()), 1))
+                for each in rows
+            ],
         )
 
     async def discard_all(self, execution_id: str) -> None:
@@ -82,7 +89,12 @@ class MemoryExecutions(Executions):
     def _stored(self, execution_id: str) -> StoredExecution:
         memory = self._memory
         head, executions = memory.tables["heads"][execution_id], memory.tables["executions"]
-        stored = StoredExecution(execution_of(memory, execution_id), head["version"], parked=head["parked"])
+        stored = StoredExecution(
+            execution_of(memory, execution_id),
+            head["version"],
+            parked=head["parked"],
+            takeovers=head["takeovers"],
+        )
         for table, reader, records in (
             ("tasks", codec.read_task, stored.tasks),
             ("action_executions", codec.read_action, stored.actions),
@@ -343,25 +355,31 @@ class MemoryWork(Work):
 
     async def waiting_executions(
         self, node_id: str, now: Micros, grace: Micros = 1_000_000, limit: int = 500
-    ) -> list[str]:
-        def serve() -> list[str]:
+    ) -> list[Waiting]:
+        heads = self._memory.tables["heads"]
+
+        def serve() -> list[Waiting]:
             oldest: dict[str, Micros] = {}
             for row in self._memory.rows("inbox"):
                 if self._may_take(row["execution_id"], node_id, row["created_at"] <= now - grace, gone=True):
                     known = oldest.get(row["execution_id"], row["created_at"])
                     oldest[row["execution_id"]] = min(known, row["created_at"])
-            return sorted(oldest, key=oldest.__getitem__)[:limit]
+            found = sorted(oldest, key=oldest.__getitem__)[:limit]
+            return [Waiting(each, heads.get(each, {}).get("node_id")) for each in found]
 
         return await self._memory.atomically(serve)
 
     async def due_timers(
         self, node_id: str, now: Micros, grace: Micros = 1_000_000, limit: int = 500
-    ) -> list[Timer]:
+    ) -> list[DueTimer]:
+        heads = self._memory.tables["heads"]
+
         def wanted(row: Record) -> bool:
             is_old = row["due_at"] <= now - grace
             return row["due_at"] <= now and self._may_take(row["execution_id"], node_id, is_old, gone=False)
 
-        return await self._timers(wanted, limit)
+        found = await self._timers(wanted, limit)
+        return [DueTimer(each, heads.get(each.execution_id, {}).get("node_id")) for each in found]
 
     async def timers_of(self, node_id: str, until: Micros, limit: int = 10_000) -> list[Timer]:
         heads = self._memory.tables["heads"]
@@ -485,6 +503,24 @@ class MemoryWork(Work):
 
         return await self._memory.atomically(serve)
 
+    async def adopt(self, node_id: str, execution_ids: Sequence[str]) -> list[str]:
+        memory = self._memory
+        heads = memory.tables["heads"]
+
+        def serve() -> list[str]:
+            found = [
+                each
+                for each in sorted(execution_ids)
+                if each in heads
+                and heads[each]["node_id"] not in (None, node_id)
+                and not memory.is_locked("heads", each)
+            ]
+            for each in found:
+                heads[each].update(node_id=node_id, takeovers=heads[each]["takeovers"] + 1)
+            return found
+
+        return await memory.atomically(serve)
+
     async def is_open(self, execution_id: str) -> bool:
         tables = ("inbox", "timers", "jobs")
         return await self._memory.atomically(
@@ -581,7 +617,7 @@ class MemoryRecords(SingleRecords):
     async def add_action(self, action: ActionExecution, job: JobRow | None) -> None:
         rows = [(statements.ACTIONS_NEW, codec.write_action(action, self._memory.big_values.packing()))]
         if job is not None:
-            rows.append((statements.JOBS, codec.write_job(job, self._memory.big_values.packing())))
+            rows.append((statements.JOBS, (*codec.write_job(job, self._memory.big_values.packing()), 1)))
         await commit.write_rows(self._memory, rows)  # type: ignore[arg-type]
 
     async def change_action(self, before: ActionExecution, after: ActionExecution, drop_job: bool) -> bool:
@@ -623,5 +659,5 @@ def execution_of(memory: MemoryDatabase, execution_id: str) -> Execution:
 
 def _post(memory: MemoryDatabase, rows: Sequence[InboxRow]) -> None:
     for row in rows:
-        key, record = insert(statements.INBOX, codec.write_inbox(row, memory.big_values.packing()))
+        key, record = insert(statements.INBOX, (*codec.write_inbox(row, memory.big_values.packing()), 1))
         memory.tables["inbox"].setdefault(key, record)

@@ -35,6 +35,15 @@ def ids() -> Iterator[str]:
     return (f"id{number}" for number in count())
 
 
+async def waiting(work: Work, node_id: str, now: int, **limits: int) -> list[str]:
+    return [each.id for each in await work.waiting_executions(node_id, now, **limits)]
+
+
+async def due_of(work: Work, node_id: str, now: int, **limits: int) -> list[str]:
+    """Executions of the timers that are due."""
+    return [each.timer.execution_id for each in await work.due_timers(node_id, now, **limits)]
+
+
 # -- inbox, timers --------------------------------------------------------------------------------
 
 
@@ -45,9 +54,9 @@ def test_rows_of_anothers_execution_are_left_to_it_for_a_while(database_url: str
         await make.start(store, ours, node_id="n1")
         await make.start(store, theirs, node_id="n2")
         await store.post([make.event(theirs, "i2", created_at=10), make.event(ours, "i1", created_at=20)])
-        assert await work.waiting_executions("n1", now=30) == ["e1"]
-        assert await work.waiting_executions("n1", now=10 + SECOND) == ["e2", "e1"]
-        assert await work.waiting_executions("n1", now=10 + SECOND, limit=1) == ["e2"]
+        assert await waiting(work, "n1", now=30) == ["e1"]
+        assert await waiting(work, "n1", now=10 + SECOND) == ["e2", "e1"]
+        assert await waiting(work, "n1", now=10 + SECOND, limit=1) == ["e2"]
 
     make.with_database(database_url, test)
 
@@ -59,12 +68,29 @@ def test_inbox_rows_of_gone_executions_are_found_and_of_parked_ones_not(database
         await make.start(store, parked)
         await store.post([make.event(parked, "i1"), make.event(gone, "i2")])
         await store.park("e1", "it fails")
-        assert await work.waiting_executions("n1", now=10 * SECOND) == ["e2"]
+        assert await waiting(work, "n1", now=10 * SECOND) == ["e2"]
         stored = await store.load("e1")
         assert stored is not None
         assert stored.parked == "it fails"
         await store.unpark("e1")
-        assert sorted(await work.waiting_executions("n1", now=10 * SECOND)) == ["e1", "e2"]
+        assert sorted(await waiting(work, "n1", now=10 * SECOND)) == ["e1", "e2"]
+
+    make.with_database(database_url, test)
+
+
+def test_executions_whose_node_does_nothing_about_them_are_adopted_once(database_url: str) -> None:
+    async def test(database: Database) -> None:
+        store, work = Executions(database), Work(database)
+        ours, theirs = make.execution("e1"), make.execution("e2")
+        await make.start(store, ours, node_id="n1")
+        await make.start(store, theirs, node_id="n2")
+        await store.post([make.event(ours, "i1", 1), make.event(theirs, "i2", 2)])
+        assert [each.node_id for each in await work.waiting_executions("n1", now=2 * SECOND)] == ["n1", "n2"]
+        assert await work.adopt("n1", ["e1", "e2", "gone"]) == ["e2"]
+        assert await work.adopt("n1", ["e1", "e2"]) == []
+        assert [each.node_id for each in await work.waiting_executions("n1", now=2)] == ["n1", "n1"]
+        loaded = await store.load_many(["e1", "e2"])
+        assert {name: each.takeovers for name, each in loaded.items()} == {"e1": 0, "e2": 1}
 
     make.with_database(database_url, test)
 
@@ -76,13 +102,13 @@ def test_due_timers_come_in_their_order(database_url: str) -> None:
             execution = make.execution(name)
             timer = make.timer(execution, due, task_id=f"t-{name}")
             await store.commit([TurnWrite(execution, None, 0, timers=[timer])], node_id)
-        assert [each.execution_id for each in await work.due_timers("n1", now=50)] == ["e1"]
-        assert [each.execution_id for each in await work.due_timers("n1", now=10 + SECOND)] == [
+        assert await due_of(work, "n1", now=50) == ["e1"]
+        assert await due_of(work, "n1", now=10 + SECOND) == [
             "e2",
             "e1",
             "e3",
         ]
-        assert [each.execution_id for each in await work.due_timers("n1", now=2 * SECOND, limit=1)] == ["e2"]
+        assert await due_of(work, "n1", now=2 * SECOND, limit=1) == ["e2"]
         assert [each.due_at for each in await work.timers_of("n1", until=50)] == [20]
 
     make.with_database(database_url, test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -149,6 +150,10 @@ def _engine(items: int, memory: int) -> _Engine:
 
 
 _parser_lock = threading.Lock()
+# A process that is forked while another thread parses must be able to parse.
+os.register_at_fork(
+    before=_parser_lock.acquire, after_in_parent=_parser_lock.release, after_in_child=_parser_lock.release
+)
 
 
 @functools.lru_cache(maxsize=1)

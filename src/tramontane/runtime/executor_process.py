@@ -60,5 +60,6 @@ class ExecutorProcess:
 
     async def _look(self) -> float | None:
         await self.work.hold()
+        await self.work.look_around()
         await self.executor.check_claims()
         return None

@@ -62,12 +62,14 @@ class Slot:
         "_users",
         "conflicts",
         "failures",
+        "format",
         "id",
         "parked",
         "pending",
         "runner",
         "stale",
         "state",
+        "takeovers",
         "version",
         "was_missed",
     )
@@ -76,6 +78,8 @@ class Slot:
         self.id = execution_id
         self.state: ExecutionState | None = None
         self.version = 0
+        self.format = 1
+        self.takeovers = 0  # since the last commit
         self.stale = False  # rows were written that the cached state knows nothing of
         self.was_missed = False  # inbox rows were found while a turn was under way
         self.parked: str | None = None

@@ -2,7 +2,7 @@
 
 Decisions are made on the event loop. One that evaluates an expression for longer than the soft limit
 is made again in a thread, where it delays nobody; one that lacks data is made again when the catalog
-has looked it up.
+has looked it up; one that may end the process is made in another.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from tramontane.core.memory import ExecutionState
 from tramontane.core.state import Micros
 from tramontane.expressions.api import TooSlow
 from tramontane.lang.spec import WorkflowSpec
+from tramontane.service.apart import run_apart
 from tramontane.service.catalog import Known
+from tramontane.service.ids import SortableIds
 
 _FEWEST_STEPS = 50
 
@@ -53,6 +55,19 @@ class Ids:
     def rewind(self) -> None:
         self._next = 0
 
+    @property
+    def given(self) -> tuple[list[str], int]:
+        """The ids that were made, and how many of them this repetition has used."""
+        return self._given, self._next
+
+    def take(self, given: list[str], used: int) -> None:
+        """Go on where another process has got to."""
+        self._given, self._next = given, used
+
+    def make_from(self, source: Callable[[], str]) -> None:
+        """Make further ids by another source."""
+        self._source = source
+
     def __call__(self) -> str:
         if self._next == len(self._given):
             self._given.append(self._source())
@@ -70,6 +85,7 @@ class Decider:
         self._threads = ThreadPoolExecutor(limits.threads, thread_name_prefix="decide")
         self._seconds_per_step = 0.0
         self.slow_decisions = 0
+        self.decisions_apart = 0
 
     def now(self) -> Micros:
         """The present moment in microseconds."""
@@ -92,16 +108,18 @@ class Decider:
         ids: Ids,
         *,
         is_alone: bool = True,
+        apart: bool = False,
     ) -> Decision:
-        """Decide what an event changes; ``state`` must be left alone meanwhile.
+        """Decide what an event changes; ``state`` must be left alone meanwhile. ``apart``: elsewhere.
 
         ``is_alone``: nobody else wants to decide, so it may go on for longer.
 
         Raises:
             TramontaneError: the event is refused.
+            ProcessDiedError: that process ended without an answer.
         """
         steps = self._limits.max_steps if is_alone else self._shared_steps()
-        return await self._settle(lambda env: decide(spec, state, event, env), known, ids, steps)
+        return await self._settle(lambda env: decide(spec, state, event, env), known, ids, steps, apart)
 
     def _shared_steps(self) -> int:
         """How many steps fit into the time that a decision has when others wait."""
@@ -117,11 +135,16 @@ class Decider:
             self._seconds_per_step += (each - self._seconds_per_step) / (4 if self._seconds_per_step else 1)
 
     async def _settle(
-        self, ask: Callable[[Env], Decision | Needs], known: Known, ids: Ids, steps: int | None = None
+        self,
+        ask: Callable[[Env], Decision | Needs],
+        known: Known,
+        ids: Ids,
+        steps: int | None = None,
+        apart: bool = False,
     ) -> Decision:
         loop = asyncio.get_running_loop()
         steps = steps or self._limits.max_steps
-        soft_seconds: float | None = self._limits.soft_seconds
+        soft_seconds: float | None = None if apart else self._limits.soft_seconds
         for _ in range(_ROUNDS):
             env = Env(
                 now=self.now(),
@@ -133,7 +156,10 @@ class Decider:
                 max_steps=steps,
             )
             began = loop.time()
-            if soft_seconds is None:
+            outcome: Decision | Needs
+            if apart:
+                outcome = await self._ask_apart(ask, env, ids)
+            elif soft_seconds is None:
                 outcome = await loop.run_in_executor(self._threads, ask, env)
             else:
                 try:
@@ -143,10 +169,28 @@ class Decider:
                     soft_seconds = None
                     continue
             if isinstance(outcome, Decision):
-                self._learn(outcome, steps, loop.time() - began)
+                if not apart:
+                    self._learn(outcome, steps, loop.time() - began)
                 return outcome
             await known.learn(outcome.keys)
         raise RuntimeError("a decision keeps asking for data")
+
+    async def _ask_apart(
+        self, ask: Callable[[Env], Decision | Needs], env: Env, ids: Ids
+    ) -> Decision | Needs:
+        def work() -> tuple[Decision | Needs, list[str], int]:
+            ids.make_from(SortableIds(self._clock))  # the source here is a copy, and would repeat itself
+            outcome = ask(env)
+            if isinstance(outcome, Decision):
+                outcome.contexts.clear()  # only memory of what can be worked out again
+                outcome.items.clear()
+            return outcome, *ids.given
+
+        outcome, given, used = await run_apart(work)
+        ids.take(given, used)
+        self.decisions_apart += 1
+        decided: Decision | Needs = outcome
+        return decided
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

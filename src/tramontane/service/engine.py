@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 from tramontane.clock import Clock
 from tramontane.core.decision import CoreSettings, StartRequest
-from tramontane.core.events import AnyEvent, Continued, RerunAsked, SkipAsked, to_data
+from tramontane.core.events import AnyEvent, Continued, RerunAsked, SkipAsked, TimerFired, to_data
 from tramontane.core.state import Execution, Micros
 from tramontane.errors import (
     ConflictError,
@@ -35,6 +35,7 @@ from tramontane.errors import (
     TramontaneError,
     UnavailableError,
 )
+from tramontane.service.apart import ProcessDiedError
 from tramontane.service.bundle import Reviver
 from tramontane.service.cache import Guard, Slot, Slots, Submission
 from tramontane.service.catalog import Catalog
@@ -52,7 +53,7 @@ from tramontane.service.turn import (
     VanishedError,
     as_error,
 )
-from tramontane.store.errors import LostValueError
+from tramontane.store.errors import LostValueError, NewerRecordError
 from tramontane.store.records import InboxRow, TurnWrite
 from tramontane.values import FrozenDict
 
@@ -249,6 +250,9 @@ class Engine:
                 raise InternalError("The service failed to handle the request; see its log.") from None
             except ParkedError as parked:
                 raise IllegalStateError(f"An execution on the way is parked: {parked.reason}") from None
+            except ProcessDiedError as death:
+                log.error("revival failed execution_id=%s reason=%s", execution_id, death)
+                raise InternalError(f"Nothing was changed: {death}.") from None
 
     async def report(self, execution_id: str, event: AnyEvent) -> Execution:
         """Bring what nobody else would bring again (a result, a due timer); returns after its commit.
@@ -277,6 +281,13 @@ class Engine:
             self._wake(slot)
         else:
             slot.was_missed = True
+
+    def doubt(self, execution_ids: Sequence[str]) -> None:
+        """Executions were taken over from another node: the next turn of each loads it."""
+        for execution_id in execution_ids:
+            slot = self._slots.find(execution_id)
+            if slot is not None:
+                slot.stale = True
 
     def go_on(self, execution_id: str) -> None:
         """Have an execution find its open work in its records: it was taken over from another node."""
@@ -484,6 +495,14 @@ class Engine:
             except ParkedError as parked:
                 await self._answer_parked(slot, batch, parked.reason)
                 return 0.0
+            except ProcessDiedError as death:
+                await self._park(
+                    slot, batch, f"Nodes ended three times while they had the execution; {death}"
+                )
+                return 0.0
+            except NewerRecordError as error:
+                await self._leave_to_newer(slot, batch, error)
+                return 0.0
             except EventFailedError as failure:
                 slot.forget()
                 await self._after_failure(slot, batch, failure)
@@ -538,6 +557,25 @@ class Engine:
                 log.info("inbox rows of a deleted execution are left for later execution_id=%s", slot.id)
         for submission in batch:
             submission.fail(NotFoundError(f"Workflow execution not found [id={slot.id}]"))
+
+    async def _leave_to_newer(self, slot: Slot, batch: list[Submission], error: NewerRecordError) -> None:
+        """A later version has written the execution: nodes of that version find in its inbox what this one
+        would have brought. Timers are rows already."""
+        waiting = [*batch, *slot.pending]
+        rows = [
+            InboxRow(self.new_id(), slot.id, slot.id, FrozenDict(to_data(event)), self.now())
+            for each in waiting
+            if each.durable and each.row_id is None
+            for event in each.events
+            if not isinstance(event, TimerFired)
+        ]
+        if rows:
+            await self._store.post(rows)
+        batch.clear()
+        slot.pending.clear()
+        slot.forget()
+        for submission in waiting:
+            submission.fail(error)
 
     async def _after_failure(self, slot: Slot, batch: list[Submission], failure: EventFailedError) -> None:
         """A bug: try again; at the third time tell the caller, or park the execution."""

@@ -20,6 +20,10 @@ from tramontane.values import FrozenDict
 class ExecutionStore(Protocol):
     """Reading and writing executions whole."""
 
+    @property
+    def written_format(self) -> int:
+        """The format of records that every process that takes part can read."""
+
     async def commit(self, turns: Sequence[TurnWrite], node_id: str) -> Sequence[CommitOutcome]:
         """Write turns in one transaction (:func:`tramontane.store.commit.commit`).
 

@@ -174,8 +174,14 @@ class ExecutorWork:
         return await self._jobs.still_held(self.process_id, jobs)
 
     async def register(self, name: str, kind: str, info: FrozenDict) -> Micros:
-        """Enter this process into the register; return the database's time."""
-        return await self._nodes.register(self.process_id, name, kind, info)
+        """Enter this process into the register, and see who else is in it; return the database's time."""
+        now = await self._nodes.register(self.process_id, name, kind, info)
+        await self.look_around()
+        return now
+
+    async def look_around(self) -> None:
+        """See who takes part: what is written is what all of them can read."""
+        await self._nodes.all()
 
     async def beat(self) -> Micros | None:
         """Show that this process lives; None: it was declared dead."""

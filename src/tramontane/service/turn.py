@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tramontane.core.decision import StartRequest
-from tramontane.core.events import TimerFired, from_data
+from tramontane.core.events import ActionLost, TimerFired, from_data
 from tramontane.core.memory import ExecutionState
 from tramontane.core.priorities import priority_of
 from tramontane.core.state import Execution
 from tramontane.errors import TramontaneError, UnavailableError
+from tramontane.service.apart import ProcessDiedError
 from tramontane.service.cache import Slot, Submission
 from tramontane.service.catalog import Catalog, Known
 from tramontane.service.changes import Changes, Delivery, Effects
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 _ROWS = 500
 """Inbox rows that join one turn; the rest waits for the next."""
+
+_TAKEOVERS = 3
+"""An execution that was taken over so often without a commit may have ended the nodes that ran it."""
 
 _BREATH = 0.01
 """Seconds of deciding after which others get their turn on the event loop."""
@@ -74,6 +78,13 @@ class Turn:
     changes: Changes
     accepted: list[Submission] = field(default_factory=list)
     refused: list[tuple[Submission, TramontaneError]] = field(default_factory=list)
+
+    @property
+    def takeovers(self) -> int:
+        """What the counter of takeovers is to be: 0, unless the turn only notes what was lost with a node."""
+        events = [event for submission in self.accepted for event in submission.events]
+        only_losses = bool(events) and all(isinstance(event, ActionLost) for event in events)
+        return self.slot.takeovers if only_losses else 0
 
 
 @dataclass(slots=True)
@@ -142,6 +153,8 @@ class Turns:
         )
         slot.version = stored.version
         slot.parked = stored.parked
+        slot.takeovers = stored.takeovers
+        slot.format = stored.format
         there = {row.id for row in stored.inbox}
         batch[:] = [each for each in batch if each.row_id is None or each.row_id in there]
         known = {each.row_id for each in batch}
@@ -171,7 +184,12 @@ class Turns:
         return turn
 
     async def decide(self, slot: Slot, batch: Sequence[Submission], ids: Ids) -> Turn:
-        """Feed the batch to the core; the slot's state takes over each decision at once."""
+        """Feed the batch to the core; the slot's state takes over each decision at once.
+
+        Raises:
+            ParkedError, EventFailedError, UnavailableError
+            ProcessDiedError: the execution ends the process that runs it.
+        """
         if slot.parked is not None:
             raise ParkedError(slot.parked)
         state = slot.state
@@ -184,6 +202,7 @@ class Turns:
         loop = asyncio.get_running_loop()
         began = loop.time()
         fed: set[str] = set()
+        apart = slot.takeovers >= _TAKEOVERS
         for submission in batch:
             if loop.time() > began + _BREATH:
                 self._turnstile.took(loop.time() - began)
@@ -202,11 +221,11 @@ class Turns:
                     if isinstance(event, TimerFired) and _is_current(state, event):
                         turn.changes.drop_timer(event.task_id, event.timer)
                     decision = await self._decider.decide(
-                        spec, state, event, known, ids, is_alone=self._turnstile.is_alone
+                        spec, state, event, known, ids, is_alone=self._turnstile.is_alone, apart=apart
                     )
                     state.apply(decision)
                     turn.changes.add(decision)
-            except UnavailableError:
+            except (UnavailableError, ProcessDiedError):
                 raise
             except TramontaneError as refusal:
                 turn.refused.append((submission, refusal))
@@ -232,6 +251,9 @@ class Turns:
         """
         bundle = self._new_id() if len(turns) > 1 else None
         written = [turn.changes.write(self._node_id, self._jobs, self._queue, bundle) for turn in turns]
+        for turn, (write, _) in zip(turns, written, strict=True):
+            write.format = max(turn.slot.format, self._store.written_format)
+            write.takeovers = turn.takeovers
         verdict = await self._write(written)
         if isinstance(verdict, Won):
             for turn, (write, effects) in zip(turns, written, strict=True):
@@ -256,6 +278,7 @@ class Turns:
         changes = Changes(None, 0, self._decider.now(), ids)
         changes.add(decision)
         write, effects = changes.write(self._node_id, self._jobs, self._queue)
+        write.format = self._store.written_format
         verdict = await self._write([(write, effects)])
         if isinstance(verdict, Won):
             self.statistics.started += 1
@@ -311,6 +334,8 @@ def as_error(verdict: Unwritten | Refused) -> TramontaneError:
 
 def _advance(slot: Slot, write: TurnWrite) -> None:
     slot.version = write.version + 1
+    slot.takeovers = write.takeovers
+    slot.format = write.format
     slot.conflicts = 0
     slot.failures = 0
     for row_id in write.consumed_inbox:

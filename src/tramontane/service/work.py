@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tramontane.core.events import ActionCompleted, TimerFired
 from tramontane.core.state import ActionExecution, Micros, Timer
@@ -188,8 +188,19 @@ class NodeWork:
             log.info("timer not taken task_id=%s reason=%s", timer.task_id, refusal.message)
 
     async def due_timers(self) -> list[Timer]:
-        """Timers that are due now, oldest first."""
-        return await self._queues.due_timers(self.node_id, self.now(), limit=_BATCH)
+        """Timers that are due now, oldest first; their executions are this node's."""
+        due = await self._queues.due_timers(self.node_id, self.now(), limit=_BATCH)
+        missing = await self._adopt({each.timer.execution_id: each.node_id for each in due})
+        return [each.timer for each in due if each.timer.execution_id not in missing]
+
+    async def _adopt(self, owners: Mapping[str, str | None]) -> frozenset[str]:
+        """Take executions over whose nodes do nothing about them; give those that stay others'."""
+        foreign = {each for each, owner in owners.items() if owner is not None and owner != self.node_id}
+        if not foreign:
+            return frozenset()
+        adopted = await self._queues.adopt(self.node_id, sorted(foreign))
+        self._engine.doubt(adopted)
+        return frozenset(foreign.difference(adopted))
 
     async def coming_timers(self, seconds: float) -> list[Timer]:
         """This node's timers of so many seconds to come."""
@@ -203,8 +214,10 @@ class NodeWork:
         waiting = await self._queues.waiting_executions(
             self.node_id, self.now(), round(grace * 1_000_000), _BATCH
         )
-        for execution_id in waiting:
-            self._engine.look(execution_id)
+        missing = await self._adopt({each.id: each.node_id for each in waiting})
+        for each in waiting:
+            if each.id not in missing:
+                self._engine.look(each.id)
         return len(waiting)
 
     async def stranded(self, after: str, limit: int) -> list[tuple[str, bool]]:
@@ -214,8 +227,10 @@ class NodeWork:
     # -- nodes ----------------------------------------------------------------------------
 
     async def register(self, name: str, kind: str, info: FrozenDict) -> Micros:
-        """Enter this node into the register; return the database's time."""
-        return await self._nodes.register(self.node_id, name, kind, info)
+        """Enter this node into the register, and see who else is in it; return the database's time."""
+        now = await self._nodes.register(self.node_id, name, kind, info)
+        await self._nodes.all()
+        return now
 
     async def beat(self) -> Micros | None:
         """Show that this node lives; None: it was declared dead."""
@@ -272,14 +287,16 @@ class NodeWork:
         ``in_order``: it ended as it should, so its executions aren't to blame.
         """
         await self._nodes.remove(process_id)
-        lost = await self.lose_claims(process_id, only_absent=True)
+        # In this order: an execution that hears of its loss must know how often it was taken over.
         taken = await self.take_executions(process_id, in_order=in_order)
+        lost = await self.lose_claims(process_id, only_absent=True)
         log.info("took over node_id=%s lost_claims=%d executions=%d", process_id, lost, taken)
 
     async def take_executions(self, process_id: str, *, in_order: bool = False) -> int:
         """Make the executions of another process this node's; return how many. Its claims stay its own."""
         taken = 0
         while found := await self._queues.take_over(self.node_id, [process_id], _BATCH, counted=not in_order):
+            self._engine.doubt([each.id for each in found])
             taken += len(found)
         return taken
 

@@ -49,6 +49,8 @@ class Head:
     state: str
     seq: int
     run: int
+    takeovers: int
+    format: int
 
 
 @dataclass(slots=True)
@@ -68,25 +70,28 @@ class EncodedTurn:
     """About how many bytes the turn writes; a big value counts unless it seems to be stored."""
 
 
-def encode_turn(turn: TurnWrite, memory: Memory) -> EncodedTurn:
+def encode_turn(turn: TurnWrite, memory: Memory, written: int = 1) -> EncodedTurn:
     """Turn everything that a turn writes into rows.
 
     A task, action or call of a sub-workflow is new when its ``seq`` lies beyond the execution's
-    ``seq`` before the turn; of others only what can change is written.
+    ``seq`` before the turn; of others only what can change is written. ``written`` is the format of what
+    other executions will read.
 
     Raises:
         TypeError, ValueError: for a value that has no stored form.
     """
     before, execution = turn.before, turn.execution
     packing = Packing(memory)
-    encoded = EncodedTurn(_head(execution, turn.version), turn.bundle, packing.found)
+    encoded = EncodedTurn(
+        _head(execution, turn.version, turn.format, turn.takeovers), turn.bundle, packing.found
+    )
     put = encoded.rows.append
     if before is None:
         put((statements.EXECUTIONS_NEW, codec.write_execution(execution, packing)))
     elif before is not execution:
         put_execution_changes(encoded, before, execution, packing)
     for child in turn.children:
-        encoded.children.append(_head(child, 0))
+        encoded.children.append(_head(child, 0, written))
         put((statements.EXECUTIONS_NEW, codec.write_execution(child, packing)))
     known = -1 if before is None else before.seq
     for task in turn.tasks:
@@ -99,27 +104,27 @@ def encode_turn(turn: TurnWrite, memory: Memory) -> EncodedTurn:
             put((statements.ACTIONS_NEW, codec.write_action(action, packing)))
         else:
             put((statements.ACTIONS, codec.write_action_changes(action, packing)))
-    _encode_small(turn, encoded, packing)
+    _encode_small(turn, encoded, packing, written)
     encoded.size = packing.size + len(encoded.rows) * _ROW_SIZE
     return encoded
 
 
-def _encode_small(turn: TurnWrite, encoded: EncodedTurn, packing: Packing) -> None:
+def _encode_small(turn: TurnWrite, encoded: EncodedTurn, packing: Packing, written: int) -> None:
     put = encoded.rows.append
     for call in turn.subworkflows:
         put((statements.SUBWORKFLOWS, codec.write_subworkflow(call, packing)))
     for past in turn.past_runs:
         put((statements.PAST_RUNS, codec.write_past_run(past, packing)))
     for event in turn.inbox:
-        put((statements.INBOX, codec.write_inbox(event, packing)))
+        put((statements.INBOX, (*codec.write_inbox(event, packing), written)))
     for event_id in turn.consumed_inbox:
         put((statements.INBOX_USED, (event_id,)))
     for timer in {(each.task_id, each.kind): each for each in turn.timers}.values():
-        put((statements.TIMERS, codec.write_timer(timer, packing)))
+        put((statements.TIMERS, (*codec.write_timer(timer, packing), turn.format)))
     for timer_key in turn.dropped_timers:
         put((statements.TIMERS_DROPPED, tuple(timer_key)))
     for job in {each.action_id: each for each in turn.jobs}.values():
-        put((statements.JOBS, codec.write_job(job, packing)))
+        put((statements.JOBS, (*codec.write_job(job, packing), turn.format)))
     for action_id in turn.dropped_jobs:
         put((statements.JOBS_DROPPED, (action_id,)))
 
@@ -147,8 +152,9 @@ def _execution_writer(statement: Statement) -> Writer:
     return writer
 
 
-def _head(execution: Execution, version: int) -> Head:
-    return Head(execution.id, execution.root_id, version, execution.state, execution.seq, execution.run)
+def _head(execution: Execution, version: int, format: int, takeovers: int = 0) -> Head:
+    place = execution.id, execution.root_id, version
+    return Head(*place, execution.state, execution.seq, execution.run, takeovers, format)
 
 
 @dataclass(slots=True)
@@ -259,8 +265,10 @@ class Batch:
 
     def _new_head(self, head: Head) -> Row:
         node_id = None if head.state in COMPLETED else self.node_id
-        return (head.id, head.root_id, 1, self.token, self.token, node_id, head.state, head.seq, head.run)
+        place = (head.id, head.root_id, 1, self.token, self.token, node_id)
+        return (*place, head.state, head.seq, head.run, head.format)
 
     def _head_changes(self, head: Head) -> Row:
         node_id = None if head.state in COMPLETED else self.node_id
-        return (head.id, head.version + 1, self.token, node_id, head.state, head.seq, head.run, 0)
+        place = (head.id, head.version + 1, self.token, node_id)
+        return (*place, head.state, head.seq, head.run, head.takeovers, head.format)

@@ -43,13 +43,15 @@ _QUEUES: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a process asks for. ``limit``: so many at most; ``names``, ``project_id``: of these alone."""
+    """What a process asks for. ``limit``: so many at most; ``names``, ``project_id``: of these alone;
+    ``newest``: the latest format that it reads."""
 
     process_id: str
     pools: tuple[str, ...]
     limit: int
     names: tuple[str, ...] | None = None
     project_id: str | None = None
+    newest: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +252,10 @@ class Claiming:
         """The jobs of a queue that wait, and that this process wants."""
         jobs = schema.jobs
         statement = sa.select(*shown).where(
-            jobs.c.claimed_by.is_(None), jobs.c.pool == queue[0], jobs.c.lane == queue[1]
+            jobs.c.claimed_by.is_(None),
+            jobs.c.pool == queue[0],
+            jobs.c.lane == queue[1],
+            jobs.c.format <= wanted.newest,
         )
         if wanted.names is not None:
             statement = statement.where(jobs.c.action_name.in_(wanted.names))

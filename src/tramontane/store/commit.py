@@ -25,7 +25,7 @@ from tramontane.store.errors import (
     RefusedError,
     TakenError,
 )
-from tramontane.store.packing import Found, Key, Memory
+from tramontane.store.packing import Found, Key
 from tramontane.store.records import TurnWrite
 from tramontane.store.statements import Statement
 
@@ -69,7 +69,7 @@ async def commit(database: Database, turns: Sequence[TurnWrite], node_id: str | 
             :func:`tramontane.store.executions.committed` tells by the error's token.
     """
     outcomes: Outcomes = {}
-    groups = _encode(turns, outcomes, database.big_values.memory)
+    groups = _encode(turns, outcomes, database)
     if groups:
         await _Writing(database, node_id, outcomes).write(groups)
     return [outcomes[turn.execution.id] for turn in turns]
@@ -87,7 +87,7 @@ async def prepare(database: Database, turns: Sequence[TurnWrite]) -> int:
     size = 0
     for turn in turns:
         try:
-            turn.encoded = encode_turn(turn, database.big_values.memory)
+            turn.encoded = _encoded(turn, database)
         except (TypeError, ValueError, RecursionError):
             continue
         size += turn.encoded.size
@@ -112,13 +112,17 @@ async def write_rows(
     database.big_values.committed(found)
 
 
-def _encode(turns: Sequence[TurnWrite], outcomes: Outcomes, memory: Memory) -> list[Group]:
+def _encoded(turn: TurnWrite, database: Database) -> EncodedTurn:
+    return encode_turn(turn, database.big_values.memory, database.formats.written)
+
+
+def _encode(turns: Sequence[TurnWrite], outcomes: Outcomes, database: Database) -> list[Group]:
     """Make rows; a bundle becomes one group, which is never split and fails as a whole."""
     groups: dict[tuple[str, str], Group] = {}
     broken: dict[tuple[str, str], str] = {}
     for turn in turns:
         try:
-            encoded = turn.encoded or encode_turn(turn, memory)
+            encoded = turn.encoded or _encoded(turn, database)
             groups.setdefault(_group_of(turn), []).append(encoded)
         except (TypeError, ValueError, RecursionError) as error:
             broken[_group_of(turn)] = _refusal([turn.execution.id], error)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tramontane.store.big_values import BigValues
 from tramontane.store.dialect import Dialect
 from tramontane.store.dialects import connect
+from tramontane.store.formats import Formats
 from tramontane.store.migrations import prepare_schema
 from tramontane.store.outages import told_as_outages
 from tramontane.store.outside import Outside, open_outside
@@ -26,6 +27,7 @@ class Database:
         """``outside``: where new big values are kept instead of here."""
         self.dialect = dialect
         self.big_values = BigValues(dialect, outside)
+        self.formats = Formats()
 
     @property
     def name(self) -> str:

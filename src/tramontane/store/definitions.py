@@ -37,6 +37,7 @@ from tramontane.store.definition_records import (
     WorkflowEntry,
     WorkflowRow,
 )
+from tramontane.store.errors import NewerRecordError
 from tramontane.store.queries import chunks
 from tramontane.store.tenancy import PUBLIC, Viewer
 from tramontane.values import FrozenDict, encode
@@ -216,12 +217,26 @@ class Definitions:
         return variables
 
     async def spec(self, spec_hash: str) -> FrozenDict | None:
-        """Give a checked document by its content's hash."""
+        """Give a checked document by its content's hash.
+
+        Raises:
+            NewerRecordError: a later version has written it.
+        """
+        specs = schema.specs
         async with self._database.read() as connection:
-            text = await connection.scalar(
-                sa.select(schema.specs.c.data).where(schema.specs.c.hash == spec_hash)
+            row = (
+                await connection.execute(
+                    sa.select(specs.c.data, specs.c.format).where(specs.c.hash == spec_hash)
+                )
+            ).first()
+        if row is None:
+            return None
+        if row.format > self._database.formats.newest:
+            raise NewerRecordError(
+                "A later version of the service has stored this definition in a format that this node "
+                f"doesn't know; nothing was accepted. Ask another node [hash={spec_hash}]"
             )
-        data: FrozenDict | None = json_value(text)
+        data: FrozenDict | None = json_value(row.data)
         return data
 
     async def version(self) -> int:
@@ -267,14 +282,16 @@ class Definitions:
         async with self._database.write() as connection:
             # Moving the counter first also makes changes wait for each other.
             await connection.execute(sa.update(schema.catalog).values(version=schema.catalog.c.version + 1))
-            yield DefinitionChange(connection)
+            yield DefinitionChange(connection, self._database.formats.written)
 
 
 class DefinitionChange:
     """What can be done inside one transaction of :meth:`Definitions.change`."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, written: int = 1) -> None:
+        """``written``: the format of checked documents."""
         self._connection = connection
+        self._written = written
 
     async def find_workflow(self, identifier: str, namespace: str, viewer: Viewer) -> WorkflowRow | None:
         return await _find_by_either(self._connection, _WORKFLOWS, identifier, namespace, viewer)
@@ -377,7 +394,9 @@ class DefinitionChange:
         specs = schema.specs
         known = await self._connection.scalar(sa.select(specs.c.hash).where(specs.c.hash == spec_hash))
         if known is None:
-            await self._connection.execute(sa.insert(specs).values(hash=spec_hash, data=text, created_at=now))
+            await self._connection.execute(
+                sa.insert(specs).values(hash=spec_hash, data=text, created_at=now, format=self._written)
+            )
 
     async def triggers_of(self, workflow_id: str) -> list[TriggerUse]:
         """All triggers, of any project, that start this workflow."""

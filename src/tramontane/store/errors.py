@@ -36,6 +36,12 @@ class LostValueError(TramontaneError):
         self.root_id = root_id
 
 
+class NewerRecordError(UnavailableError):
+    """The record was written by a later version of the service, in a format that this one doesn't know."""
+
+    code = "newer-record"
+
+
 class OutcomeUnknownError(UnavailableError):
     """The connection broke while a COMMIT was under way: it may have happened or not.
 

@@ -18,7 +18,7 @@ from tramontane.store.codec import RowReader
 from tramontane.store.commit import CommitOutcome
 from tramontane.store.database import Database
 from tramontane.store.dialect import Query
-from tramontane.store.errors import LostValueError
+from tramontane.store.errors import LostValueError, NewerRecordError
 from tramontane.store.queries import chunks
 from tramontane.store.records import InboxRow, StoredExecution, TurnWrite
 from tramontane.store.references import hashes
@@ -40,6 +40,11 @@ class Executions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = _LoadQueries(database)
+
+    @property
+    def written_format(self) -> int:
+        """The format that every process that takes part can read."""
+        return self._database.formats.written
 
     # -- writing --------------------------------------------------------------------------
 
@@ -113,7 +118,8 @@ class Executions:
             OutcomeUnknownError: maybe; posting the same rows again is harmless.
         """
         packing = self._database.big_values.packing()
-        written = [(statements.INBOX, codec.write_inbox(each, packing)) for each in rows]
+        number = self._database.formats.written
+        written = [(statements.INBOX, (*codec.write_inbox(each, packing), number)) for each in rows]
         await commit.write_rows(self._database, written, packing.found)
 
     @again_when_busy
@@ -143,7 +149,11 @@ class Executions:
     # -- loading --------------------------------------------------------------------------
 
     async def load(self, execution_id: str) -> StoredExecution | None:
-        """Load everything that a turn of the execution needs; None: there is no such execution."""
+        """Load everything that a turn of the execution needs; None: there is no such execution.
+
+        Raises:
+            NewerRecordError: a later version has written it.
+        """
         return (await self.load_many([execution_id])).get(execution_id)
 
     async def load_many(self, execution_ids: Sequence[str]) -> dict[str, StoredExecution]:
@@ -204,11 +214,14 @@ class Executions:
                 for table in (schema.executions, schema.heads):
                     await connection.execute(sa.delete(table).where(table.c.id.in_(part)))
             if inbox:
-                columns = statements.INBOX.columns
+                columns, number = statements.INBOX.columns, self._database.formats.written
                 packing = big_values.packing()
                 await connection.execute(
                     sa.insert(schema.inbox),
-                    [dict(zip(columns, codec.write_inbox(each, packing), strict=True)) for each in inbox],
+                    [
+                        dict(zip(columns, (*codec.write_inbox(each, packing), number), strict=True))
+                        for each in inbox
+                    ],
                 )
                 await big_values.add(connection, packing.found)
         await big_values.clear(places)
@@ -262,11 +275,13 @@ class _LoadQueries:
     def __init__(self, database: Database) -> None:
         self._dialect = database.dialect
         self._big_values = database.big_values
+        self._newest = database.formats.newest
         wanted = self._dialect.any_of(1)
         ended = ", ".join(f"'{state}'" for state in sorted(COMPLETED))
         self._texts = (
             f"SELECT {_names('e', schema.executions, codec.read_execution)}, e_head.seq, e_head.run, "
-            "e_head.version, e_head.parked FROM heads AS e_head JOIN executions AS e ON e.id=e_head.id "
+            "e_head.version, e_head.parked, e_head.takeovers, e_head.format "
+            "FROM heads AS e_head JOIN executions AS e ON e.id=e_head.id "
             f"WHERE e_head.id {wanted}",
             f"SELECT {_names('t', schema.tasks, codec.read_task)} FROM tasks AS t "
             f"WHERE t.execution_id {wanted} ORDER BY t.seq",
@@ -281,7 +296,7 @@ class _LoadQueries:
             f"SELECT {_names('t', schema.timers, codec.read_timer)} FROM timers AS t "
             f"WHERE t.execution_id {wanted} ORDER BY t.due_at",
             f"SELECT {_names('i', schema.inbox, codec.read_inbox)} FROM inbox AS i "
-            f"WHERE i.execution_id {wanted} ORDER BY i.created_at, i.id",
+            f"WHERE i.execution_id {wanted} AND i.format<={self._newest} ORDER BY i.created_at, i.id",
             "SELECT h.id, r.params, r.id FROM heads AS h JOIN executions AS r ON r.id=h.root_id "
             f"WHERE h.root_id<>h.id AND h.id {wanted}",
         )
@@ -290,6 +305,8 @@ class _LoadQueries:
         parameters = (self._dialect.array(ids),)
         queries: list[Query] = [(text, parameters) for text in self._texts]
         heads, tasks, actions, calls, past, timers, inbox, roots = await self._dialect.fetch(queries)
+        if any(row[-1] > self._newest for row in heads):
+            raise _newer(ids)
         of_executions = (
             (tasks, codec.read_task, "tasks"),
             (actions, codec.read_action, "actions"),
@@ -306,9 +323,11 @@ class _LoadQueries:
             )
         )
         found: dict[str, StoredExecution] = {}
-        for *fields, version, parked in heads:
+        for *fields, version, parked, takeovers, number in heads:
             execution = codec.read_execution(fields, find)
-            found[execution.id] = StoredExecution(execution, version, parked=parked)
+            found[execution.id] = StoredExecution(
+                execution, version, parked=parked, takeovers=takeovers, format=number
+            )
         for rows, reader, place in of_executions:
             for row in rows:
                 record = reader(row, find)
@@ -319,6 +338,13 @@ class _LoadQueries:
             if execution_id in found:
                 found[execution_id].root_params = codec.big_json_value(params, find)
         return found
+
+
+def _newer(ids: Sequence[str]) -> NewerRecordError:
+    return NewerRecordError(
+        "A later version of the service has written this execution in a format that this node doesn't know; "
+        f"nothing was accepted. Ask another node [id={', '.join(ids)}]"
+    )
 
 
 def _names(alias: str, table: sa.Table, reader: RowReader) -> str:

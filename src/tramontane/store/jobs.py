@@ -95,7 +95,12 @@ class Jobs:
         """
         taken = await self._take(
             Wanted(
-                process_id, tuple(sorted(pools)), limit, None if names is None else tuple(names), project_id
+                process_id,
+                tuple(sorted(pools)),
+                limit,
+                None if names is None else tuple(names),
+                project_id,
+                self._database.formats.newest,
             )
         )
         claimed = [_claimed_by(job, process_id) for job in taken.jobs]
@@ -156,7 +161,11 @@ class Jobs:
         async with self._database.write() as connection:
             lane, has_room = await self._claiming.has_room(connection, job.pool, names)
             if has_room:
-                values = codec.write_job(replace(job, lane=lane), self._database.big_values.packing())
+                packing = self._database.big_values.packing()
+                values = (
+                    *codec.write_job(replace(job, lane=lane), packing),
+                    self._database.formats.written,
+                )
                 row = dict(zip(statements.JOBS.columns, values, strict=True))
                 await connection.execute(sa.insert(schema.jobs).values(row))
         return has_room
@@ -282,7 +291,11 @@ class Jobs:
     async def claimants(self) -> list[str]:
         """Ids of all processes, dead ones too, that hold claims."""
         jobs = schema.jobs
-        statement = sa.select(jobs.c.claimed_by).where(jobs.c.claimed_by.is_not(None)).distinct()
+        statement = (
+            sa.select(jobs.c.claimed_by)
+            .where(jobs.c.claimed_by.is_not(None), jobs.c.format <= self._database.formats.newest)
+            .distinct()
+        )
         async with self._database.read() as connection:
             return [each for each in (await connection.execute(statement)).scalars() if each is not None]
 
@@ -291,7 +304,12 @@ class Jobs:
         jobs = schema.jobs
         statement = (
             sa.select(*columns(jobs, codec.read_job))
-            .where(jobs.c.claimed_by.is_(None), jobs.c.pool.not_in(pools), jobs.c.created_at < before)
+            .where(
+                jobs.c.claimed_by.is_(None),
+                jobs.c.pool.not_in(pools),
+                jobs.c.created_at < before,
+                jobs.c.format <= self._database.formats.newest,
+            )
             .order_by(jobs.c.created_at)
             .limit(limit)
         )
@@ -341,7 +359,7 @@ class Jobs:
         async with self._database.write() as connection:
             rows = await connection.execute(
                 sa.select(*columns(jobs, codec.read_job))
-                .where(jobs.c.claimed_by == process_id)
+                .where(jobs.c.claimed_by == process_id, jobs.c.format <= self._database.formats.newest)
                 .order_by(jobs.c.action_id)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -361,11 +379,14 @@ class Jobs:
                     lost.failed.append(job)
             await _delete(connection, [*lost.reported, *lost.failed])
             if events:
-                names = statements.INBOX.columns
+                names, written = statements.INBOX.columns, self._database.formats.written
                 packing = self._database.big_values.packing()
                 await connection.execute(
                     sa.insert(schema.inbox),
-                    [dict(zip(names, codec.write_inbox(event, packing), strict=True)) for event in events],
+                    [
+                        dict(zip(names, (*codec.write_inbox(event, packing), written), strict=True))
+                        for event in events
+                    ],
                 )
                 await self._database.big_values.add(connection, packing.found)
             await _repeat(connection, lost.repeated)

@@ -37,6 +37,7 @@ class NodeRow:
     heartbeat: int
     heartbeat_at: Micros
     started_at: Micros
+    format: int = 1  # up to which it reads records
 
 
 @contextlib.asynccontextmanager
@@ -81,6 +82,7 @@ class Nodes:
                     heartbeat=0,
                     heartbeat_at=now,
                     started_at=now,
+                    format=self._database.formats.newest,
                 )
             )
         return now
@@ -115,14 +117,19 @@ class Nodes:
         return await self._database.dialect.held(node_ids)
 
     async def all(self) -> list[NodeRow]:
-        """Every process in the register, oldest first."""
+        """Every process in the register, oldest first; what they can read is what is written from now on."""
         nodes = schema.nodes
         names = [name for name in NodeRow.__slots__ if isinstance(name, str)]
         async with self._database.read() as connection:
             rows = await connection.execute(
                 sa.select(*(nodes.c[name] for name in names)).order_by(nodes.c.started_at, nodes.c.id)
             )
-            return [NodeRow(row.id, row.name, row.kind, codec.json_value(row.info), *row[4:]) for row in rows]
+            found = [
+                NodeRow(row.id, row.name, row.kind, codec.json_value(row.info), *row[4:]) for row in rows
+            ]
+        # Workers call over HTTP and read no record.
+        self._database.formats.learn(node.format for node in found if node.kind not in ("worker", LEFT))
+        return found
 
     @again_when_busy
     async def remove(self, node_id: str) -> bool:

@@ -78,6 +78,8 @@ class TurnWrite:
     dropped_jobs: Sequence[str] = ()
     bundle: str | None = None
     encoded: Any = None  # as rows, once that was done (tramontane.store.batch)
+    takeovers: int = 0  # what the counter is to be: a commit by which the execution gets on puts it back
+    format: int = 1  # of the execution's records: never lower than it was read
 
 
 @dataclass(slots=True)
@@ -94,6 +96,8 @@ class StoredExecution:
     inbox: list[InboxRow] = field(default_factory=list)
     root_params: Any = None
     parked: str | None = None  # why nobody runs it any more
+    takeovers: int = 0  # since its last commit
+    format: int = 1
 
 
 @dataclass(frozen=True, slots=True)

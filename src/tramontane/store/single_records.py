@@ -106,7 +106,7 @@ class SingleRecords:
         packing = self._database.big_values.packing()
         rows = [(statements.ACTIONS_NEW, codec.write_action(action, packing))]
         if job is not None:
-            rows.append((statements.JOBS, codec.write_job(job, packing)))
+            rows.append((statements.JOBS, (*codec.write_job(job, packing), self._database.formats.written)))
         await write_rows(self._database, rows, packing.found)
 
     @again_when_busy

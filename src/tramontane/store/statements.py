@@ -77,10 +77,17 @@ def _insert(table: sa.Table, kind: Kind, changes: Sequence[str] = ()) -> Stateme
     return Statement(table, kind, columns_of(table).all, key, tuple(changes))
 
 
-def _upsert(table: sa.Table, changes: Sequence[str] | None = None) -> Statement:
-    columns = columns_of(table).all
+def _insert_alone(table: sa.Table, kind: Kind) -> Statement:
+    """For records that are read alone: their rows end with their own format."""
+    columns = (*columns_of(table).all, "format")
     key = tuple(column.name for column in table.primary_key.columns)
-    return _insert(table, "upsert", [each for each in changes or columns if each not in key])
+    changes = tuple(each for each in columns if each not in key) if kind == "upsert" else ()
+    return Statement(table, kind, columns, key, changes)
+
+
+def _upsert(table: sa.Table, changes: Sequence[str]) -> Statement:
+    key = tuple(column.name for column in table.primary_key.columns)
+    return _insert(table, "upsert", [each for each in changes if each not in key])
 
 
 def _update(table: sa.Table, changes: Sequence[str]) -> Statement:
@@ -107,8 +114,19 @@ ACTION_CHANGES = (
 )  # fmt: skip
 """What may change in an action execution: its input, of any size, never does."""
 
-HEAD_COLUMNS = ("id", "root_id", "version", "token", "first_token", "node_id", "state", "seq", "run")
-HEAD_CHANGES = ("version", "token", "node_id", "state", "seq", "run", "takeovers")
+HEAD_COLUMNS = (
+    "id",
+    "root_id",
+    "version",
+    "token",
+    "first_token",
+    "node_id",
+    "state",
+    "seq",
+    "run",
+    "format",
+)
+HEAD_CHANGES = ("version", "token", "node_id", "state", "seq", "run", "takeovers", "format")
 
 HEADS_NEW = Statement(schema.heads, "insert-new", HEAD_COLUMNS, ("id",))
 HEADS = Statement(schema.heads, "update", ("id", *HEAD_CHANGES), ("id",), HEAD_CHANGES)
@@ -132,8 +150,8 @@ SUBWORKFLOWS = _upsert(
 )
 PAST_RUNS = _insert(schema.past_runs, "insert-missing")
 INBOX_USED = _delete(schema.inbox, counts=True)
-INBOX = _insert(schema.inbox, "insert-missing")
+INBOX = _insert_alone(schema.inbox, "insert-missing")
 TIMERS_DROPPED = _delete(schema.timers)
-TIMERS = _upsert(schema.timers)
+TIMERS = _insert_alone(schema.timers, "upsert")
 JOBS_DROPPED = _delete(schema.jobs)
-JOBS = _upsert(schema.jobs)
+JOBS = _insert_alone(schema.jobs, "upsert")

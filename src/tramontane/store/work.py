@@ -27,56 +27,79 @@ class TakenOver:
     takeovers: int
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An execution with something in its inbox, and the node that ran it last."""
+
+    id: str
+    node_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueTimer:
+    """A timer that is due, and the node that ran its execution last."""
+
+    timer: Timer
+    node_id: str | None
+
+
 class Work:
     """Queries of the runtime's loops."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._newest = database.formats.newest
 
     async def waiting_executions(
         self, node_id: str, now: Micros, grace: Micros = 1_000_000, limit: int = 500
-    ) -> list[str]:
-        """Ids of executions with inbox rows, longest waiting first.
+    ) -> list[Waiting]:
+        """Executions with inbox rows, longest waiting first.
 
-        Rows of executions that another node ran last are left to it for ``grace`` microseconds. Ids
-        of executions that are gone are among them (their rows are to be discarded), parked ones not.
+        Rows of executions that another node ran last are left to it for ``grace`` microseconds. Executions
+        that are gone are among them (their rows are to be discarded), parked ones not, and nothing that a
+        later version has written.
         """
         inbox, heads = schema.inbox, schema.heads
         oldest = sa.func.min(inbox.c.created_at)
         statement = (
-            sa.select(inbox.c.execution_id)
+            sa.select(inbox.c.execution_id, heads.c.node_id)
             .select_from(inbox.outerjoin(heads, heads.c.id == inbox.c.execution_id))
             .where(
                 heads.c.parked.is_(None),
+                inbox.c.format <= self._newest,
+                heads.c.format.is_(None) | (heads.c.format <= self._newest),
                 (heads.c.node_id == node_id)
                 | heads.c.node_id.is_(None)
                 | (inbox.c.created_at <= now - grace),
             )
-            .group_by(inbox.c.execution_id)
+            .group_by(inbox.c.execution_id, heads.c.node_id)
             .order_by(oldest)
             .limit(limit)
         )
         async with self._database.read() as connection:
-            return list((await connection.execute(statement)).scalars())
+            return [Waiting(*row) for row in await connection.execute(statement)]
 
     async def due_timers(
         self, node_id: str, now: Micros, grace: Micros = 1_000_000, limit: int = 500
-    ) -> list[Timer]:
+    ) -> list[DueTimer]:
         """Timers that are due, oldest first; those of other nodes' executions ``grace`` later."""
         timers, heads = schema.timers, schema.heads
         statement = (
-            sa.select(*columns(timers, codec.read_timer))
+            sa.select(*columns(timers, codec.read_timer), heads.c.node_id)
             .join_from(timers, heads, heads.c.id == timers.c.execution_id)
             .where(
                 timers.c.due_at <= now,
                 heads.c.parked.is_(None),
+                timers.c.format <= self._newest,
+                heads.c.format <= self._newest,
                 (heads.c.node_id == node_id) | heads.c.node_id.is_(None) | (timers.c.due_at <= now - grace),
             )
             .order_by(timers.c.due_at)
             .limit(limit)
         )
         async with self._database.read() as connection:
-            return records(codec.read_timer, await connection.execute(statement))
+            rows = await connection.execute(statement)
+            return [DueTimer(codec.read_timer(fields), owner) for *fields, owner in rows]
 
     async def timers_of(self, node_id: str, until: Micros, limit: int = 10_000) -> list[Timer]:
         """The next timers of a node's own executions, for its memory after a start."""
@@ -84,7 +107,12 @@ class Work:
         statement = (
             sa.select(*columns(timers, codec.read_timer))
             .join_from(timers, heads, heads.c.id == timers.c.execution_id)
-            .where(timers.c.due_at <= until, heads.c.node_id == node_id)
+            .where(
+                timers.c.due_at <= until,
+                heads.c.node_id == node_id,
+                timers.c.format <= self._newest,
+                heads.c.format <= self._newest,
+            )
             .order_by(timers.c.due_at)
             .limit(limit)
         )
@@ -96,7 +124,7 @@ class Work:
         heads = schema.heads
         statement = (
             sa.select(heads.c.id)
-            .where(heads.c.node_id == node_id, heads.c.state != PAUSED, heads.c.parked.is_(None))
+            .where(heads.c.node_id == node_id, *self._runnable())
             .order_by(heads.c.id)
             .limit(limit)
         )
@@ -135,9 +163,7 @@ class Work:
         """Ids of all nodes (dead ones too) that some unfinished execution names which they should run."""
         heads = schema.heads
         statement = (
-            sa.select(heads.c.node_id)
-            .where(heads.c.node_id.is_not(None), heads.c.state != PAUSED, heads.c.parked.is_(None))
-            .distinct()
+            sa.select(heads.c.node_id).where(heads.c.node_id.is_not(None), *self._runnable()).distinct()
         )
         async with self._database.read() as connection:
             return [each for each in (await connection.execute(statement)).scalars() if each is not None]
@@ -155,7 +181,7 @@ class Work:
         async with self._database.write() as connection:
             rows = await connection.execute(
                 sa.select(heads.c.id, heads.c.takeovers)
-                .where(heads.c.node_id.in_(from_nodes), heads.c.state != PAUSED, heads.c.parked.is_(None))
+                .where(heads.c.node_id.in_(from_nodes), *self._runnable())
                 .order_by(heads.c.id)
                 .limit(limit)
                 .with_for_update(skip_locked=True)
@@ -221,6 +247,37 @@ class Work:
         )
         async with self._database.read() as connection:
             return {(row[0], bool(row[1])): row[2] for row in await connection.execute(statement)}
+
+    @again_when_busy
+    async def adopt(self, node_id: str, execution_ids: Sequence[str]) -> list[str]:
+        """Make executions of other nodes this one's, because those do nothing about them; return which.
+
+        As :meth:`take_over`: locked ones, and those that have just found another node, are left out.
+        """
+        heads = schema.heads
+        adopted: list[str] = []
+        async with self._database.write() as connection:
+            for part in chunks(sorted(execution_ids)):
+                rows = await connection.execute(
+                    sa.select(heads.c.id)
+                    .where(heads.c.id.in_(part), heads.c.node_id != node_id)
+                    .order_by(heads.c.id)
+                    .with_for_update(skip_locked=True)
+                )
+                found = list(rows.scalars())
+                if found:
+                    await connection.execute(
+                        sa.update(heads)
+                        .where(heads.c.id.in_(found))
+                        .values(node_id=node_id, takeovers=heads.c.takeovers + 1)
+                    )
+                adopted += found
+        return adopted
+
+    def _runnable(self) -> tuple[sa.ColumnElement[bool], ...]:
+        """Conditions for heads of executions that have to be run, and that this version can run."""
+        heads = schema.heads
+        return heads.c.state != PAUSED, heads.c.parked.is_(None), heads.c.format <= self._newest
 
     async def is_open(self, execution_id: str) -> bool:
         """Whether an inbox row, a timer or a job will move the execution."""

@@ -1,7 +1,10 @@
 """Schema versions: which one a database has, and how it gets the one that this code needs.
 
 Each revision in ``versions`` only adds, so that nodes of the last release go on working while a
-database is upgraded. Nothing but ``upgrade`` (and the opening of an empty database) changes tables.
+database is upgraded, and may be started again. How far apart two versions are is told by the *generation*
+of the schema, a number that a release raises with its first revision, and that the database keeps: tables
+of the next generation are used as they are, tables of later ones refused. Nothing but ``upgrade`` (and the
+opening of an empty database) changes tables.
 """
 
 from __future__ import annotations
@@ -16,17 +19,24 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from tramontane.store.codec import json_text, json_value
 from tramontane.store.dialect import Dialect
 from tramontane.store.dialects import connect
 from tramontane.store.errors import DatabaseSetupError, SchemaError
 from tramontane.store.outages import told_as_outages
-from tramontane.store.schema import metadata
+from tramontane.store.schema import metadata, service_state
 from tramontane.store.sqlite import SQLite
 
 VERSION_TABLE = "tramontane_schema"
 _ADVISORY_LOCK = 0x7472616D6F6E  # one upgrade at a time
 
-Standing = Literal["empty", "current", "older", "newer"]
+GENERATION = 1
+"""Of the tables that this version makes."""
+
+_MARK = "schema"
+
+Standing = Literal["empty", "current", "older", "next", "newer"]
+"""``next``: of the generation after this version's, which it can work with; ``newer``: of a later one."""
 
 
 async def upgrade(url: str) -> str:
@@ -83,8 +93,9 @@ def _refuse(standing: Standing) -> None:
         )
     if standing == "newer":
         raise SchemaError(
-            "the tables of the database are newer than this version of the service "
-            "('tramontane db upgrade' was run by a later one); install that version"
+            "the tables of the database are newer than this version of the service can use "
+            "('tramontane db upgrade' was run by a later one); install that version: "
+            "pip install --upgrade tramontane"
         )
 
 
@@ -112,11 +123,38 @@ def _run_upgrade(connection: Connection) -> str:
     standing = _read_standing(connection)
     if standing == "newer":
         _refuse(standing)
+    if standing == "next":
+        return _current(connection) or ""
     config = _config()
     if standing != "current":
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    _mark(connection)
     return _head(config)
+
+
+def _mark(connection: Connection) -> None:
+    """Note the generation in the database."""
+    table = service_state
+    known = _generation(connection)
+    if known is None:
+        values = {"name": _MARK, "value": json_text({"generation": GENERATION}), "updated_at": 0}
+        connection.execute(sa.insert(table).values(values))
+    elif known < GENERATION:
+        connection.execute(
+            sa.update(table).where(table.c.name == _MARK).values(value=json_text({"generation": GENERATION}))
+        )
+
+
+def _generation(connection: Connection) -> int | None:
+    text = connection.scalar(sa.select(service_state.c.value).where(service_state.c.name == _MARK))
+    return None if text is None else int(json_value(text)["generation"])
+
+
+def _current(connection: Connection) -> str | None:
+    return MigrationContext.configure(
+        connection, opts={"version_table": VERSION_TABLE}
+    ).get_current_revision()
 
 
 def _config() -> Config:
@@ -142,15 +180,16 @@ def _read_standing(connection: Connection) -> Standing:
                 "name an empty one"
             )
         return "empty"
-    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    current = context.get_current_revision()
+    current = _current(connection)
     script = ScriptDirectory.from_config(_config())
     if current is None:
         return "empty"
     if current == script.get_current_head():
         return "current"
     known = {revision.revision for revision in script.walk_revisions()}
-    return "older" if current in known else "newer"
+    if current in known:
+        return "older"
+    return "next" if _generation(connection) == GENERATION + 1 else "newer"
 
 
 def _some(names: set[str]) -> str:
