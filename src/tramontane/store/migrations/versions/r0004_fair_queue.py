@@ -28,7 +28,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_pool_lane_urgency_place", "jobs", ["pool", "lane", "urgency", "place"], **_UNCLAIMED
     )
-    op.create_index("ix_jobs_pool_lane_created_at", "jobs", ["pool", "lane", "created_at"], **_UNCLAIMED)
+    op.create_index("ix_jobs_created_at_pool_lane", "jobs", ["created_at", "pool", "lane"], **_UNCLAIMED)
     op.drop_index("ix_jobs_pool_created_at", "jobs")
     op.create_table(
         "limits",
