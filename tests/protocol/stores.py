@@ -222,7 +222,9 @@ class MemoryJobs(Jobs):
     async def release(self, process_id: str, action_ids: Sequence[str]) -> None:
         def serve() -> None:
             for row in self._held(process_id, action_ids):
-                row["claimed_by"] = None
+                waiting = self._memory.of_execution("inbox", row["execution_id"] or "")
+                if not any(row["action_id"] in event["payload"] for event in waiting):
+                    row["claimed_by"] = None
 
         await self._memory.atomically(serve)
 

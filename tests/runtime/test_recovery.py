@@ -174,7 +174,8 @@ class Claims:
         job = SimpleNamespace(
             action_id="a", attempt=1, action_name="no.such", context={}, timeout=None, dry_run=False, lane=""
         )
-        self._waiting: list[Any] = [SimpleNamespace(job=job, action=SimpleNamespace(input={}))]
+        action = SimpleNamespace(input={})
+        self._waiting: list[Any] = [SimpleNamespace(job=job, action=action, problem=None)]
         self._held = frozenset(held)
         self.reported: list[str] = []
         self.given_back: list[str] = []
