@@ -50,6 +50,47 @@ class Server:
             raise RuntimeError(f"{workflow} was not started: {str(execution)[:2000]}")
         return str(execution["id"])
 
+    async def wait_for(self, execution_id: str) -> None:
+        """Wait until an execution ends well."""
+        url = f"{self.base}/executions/{execution_id}?fields=state,state_info"
+        while True:
+            async with self.session.get(url) as answer:
+                execution: dict[str, Any] = await answer.json()
+            if execution.get("state") == "SUCCESS":
+                return
+            if execution.get("state") != "RUNNING":
+                raise RuntimeError(f"the execution ended badly: {str(execution)[:2000]}")
+            await asyncio.sleep(0.05)
+
+    async def complete(self, action_id: str) -> None:
+        """Report the result of an asynchronous action."""
+        body = {"state": "SUCCESS", "output": '"done"'}
+        async with self.session.put(f"{self.base}/action_executions/{action_id}", json=body) as answer:
+            if answer.status != 200:
+                raise RuntimeError(f"the result was not taken: {await answer.text()}")
+            await answer.read()
+
+    async def stop(self, execution_id: str) -> None:
+        """Stop an execution."""
+        body = {"state": "CANCELLED"}
+        async with self.session.put(f"{self.base}/executions/{execution_id}", json=body) as answer:
+            if answer.status != 200:
+                raise RuntimeError(f"the execution was not stopped: {await answer.text()}")
+            await answer.read()
+
+    async def all_ids(self, path: str, **conditions: str) -> list[str]:
+        """Give the ids of a list, page by page."""
+        name = path.rpartition("/")[2]
+        query = {"fields": "id", "limit": "1000", "sort_keys": "id", **conditions}
+        found: list[str] = []
+        while True:
+            async with self.session.get(f"{self.base}/{path}", params=query) as answer:
+                page: dict[str, Any] = await answer.json()
+            found += [each["id"] for each in page[name]]
+            if not page.get("next"):
+                return found
+            query["marker"] = found[-1]
+
     async def ready(self) -> None:
         """Wait until the server serves."""
         url = self.base.removesuffix("/v2") + "/readyz"
@@ -94,8 +135,10 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def serving(database: str | None = None) -> AsyncIterator[tuple[Server, Path | None]]:
+async def serving(database: str | None = None, **settings: str) -> AsyncIterator[tuple[Server, Path | None]]:
     """Run a server on ``database`` (None: a SQLite file in a temporary directory).
+
+    ``settings`` are environment variables of the server.
 
     Yields:
         the server and the path of its SQLite file, if it has one.
@@ -106,7 +149,7 @@ async def serving(database: str | None = None) -> AsyncIterator[tuple[Server, Pa
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tramontane", "serve", "--port", str(port),
             "--database", database or f"sqlite:///{file}",
-            stdout=asyncio.subprocess.DEVNULL, env=os.environ.copy(),
+            stdout=asyncio.subprocess.DEVNULL, env=os.environ | settings,
         )  # fmt: skip
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as session:

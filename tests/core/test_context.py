@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tramontane.core.context import EMPTY_CONTEXT, Context, merge_all, overlay_all
+from tramontane.core.context import EMPTY_CONTEXT, Context, _Merger, merge_all, overlay_all
 from tramontane.values import FrozenDict, deep_merge, freeze
 
 names = st.sampled_from("abc")
@@ -102,6 +103,43 @@ def test_several_routes_merge_into_the_last_one(many: list[list[FrozenDict]]) ->
     for route in many[:-1]:
         expected = expected.merge(naively(route))
     assert merge_all([along(route) for route in many]).to_dict() == expected.data
+
+
+steps = st.lists(
+    st.tuples(st.lists(st.integers(0, 30), min_size=1, max_size=4), st.lists(publishes, max_size=2)),
+    max_size=12,
+)
+
+
+@given(steps)
+def test_routes_that_part_and_meet_again_and_again_merge_as_the_model_says(
+    steps: list[tuple[list[int], list[FrozenDict]]],
+) -> None:
+    known = [(EMPTY_CONTEXT, Naive())]
+    for chosen, further in steps:
+        parents = [known[number % len(known)] for number in chosen]
+        merged = merge_all([context for context, _ in parents])
+        naive = parents[-1][1]
+        for _, other in parents[:-1]:
+            naive = naive.merge(other)
+        known.append((along(further, merged), naively(further, naive)))
+        assert known[-1][0].to_dict() == known[-1][1].data
+
+
+def test_a_join_costs_what_changed_since_its_routes_parted(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = EMPTY_CONTEXT.publish({f"x{number}": number for number in range(1000)})
+    routes = [wide.publish({f"y{number}": 1, "x7": number}) for number in range(100)]
+    compared: list[str] = []
+    compare = _Merger._compare
+
+    def noted(merger: _Merger, context: Context, names: Sequence[str]) -> None:
+        compared.extend(names)
+        compare(merger, context, names)
+
+    monkeypatch.setattr(_Merger, "_compare", noted)
+    merged = merge_all(routes)
+    assert len(merged) == 1100
+    assert len(compared) < 10 * len(routes)
 
 
 @given(routes, routes)

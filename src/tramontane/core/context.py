@@ -4,6 +4,9 @@ A task inherits the context of what triggered it; publishing yields a new map th
 the rest. Each variable is a :class:`Slot`: its value and how often each leaf of it was published
 on this route. Counters decide who wins at a merge (runtime specification, section 3.4); they are
 worked out only when two sides hold different slots.
+
+A context knows the one that it was made from, and what changed: a merge looks at what changed since
+the routes parted, not at all that they inherited.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ Counters = dict[str, int]
 
 _PENDING_LIMIT = 8
 """Values kept for later counting, so that a long loop holds on to a few old values only."""
+
+_DEPTH_LIMIT = 500
+"""So many earlier contexts a context leads back to at most."""
 
 
 class Slot:
@@ -58,12 +64,26 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[str]:
 
 
 class Context:
-    """An immutable map of variables with :class:`Slot` values; reads like a mapping of plain values."""
+    """An immutable map of variables with :class:`Slot` values; reads like a mapping of plain values.
 
-    __slots__ = ("_slots",)
+    ``_origin`` is the context that it was made from by changing the variables ``_changed``; None: not
+    known any more, so that a long route doesn't hold on to all that it went through.
+    """
 
-    def __init__(self, slots: immutables.Map[str, Slot] | None = None) -> None:
+    __slots__ = ("_changed", "_depth", "_origin", "_slots")
+
+    def __init__(
+        self,
+        slots: immutables.Map[str, Slot] | None = None,
+        origin: Context | None = None,
+        changed: tuple[str, ...] = (),
+    ) -> None:
         self._slots: immutables.Map[str, Slot] = immutables.Map() if slots is None else slots
+        if origin is not None and origin._depth >= _DEPTH_LIMIT:
+            origin = None
+        self._origin = origin
+        self._depth: int = 0 if origin is None else origin._depth + 1
+        self._changed = changed
 
     def get(self, name: str, default: Any = None) -> Any:
         slot = self._slots.get(name)
@@ -91,22 +111,47 @@ class Context:
                 slots[name] = Slot(deep_merge(old.value, value), old.published(value).counters(), ())
             else:
                 slots[name] = old.published(value)
-        return Context(slots.finish())
+        return Context(slots.finish(), self, tuple(variables))
 
     def merge(self, other: Context) -> Context:
         """Merge ``other`` into this one: its leaves win only where they were published more often."""
-        if other is self or other._slots is self._slots or not other._slots:
+        return merge_all((other, self))
+
+    def slot(self, name: str) -> Slot | None:
+        return self._slots.get(name)
+
+    def with_slots(self, slots: Mapping[str, Slot | None]) -> Context:
+        """This context with other slots for these variables (None: without the variable)."""
+        if not slots:
             return self
-        if not self._slots:
-            return other
-        slots = self._slots.mutate()
-        for name, theirs in other._slots.items():
-            ours = slots.get(name)
-            if ours is None:
-                slots[name] = theirs
-            elif ours is not theirs:
-                slots[name] = _merge_slots(ours, theirs)
-        return Context(slots.finish())
+        changed = self._slots.mutate()
+        for name, slot in slots.items():
+            if slot is None:
+                changed.pop(name, None)
+            else:
+                changed[name] = slot
+        return Context(changed.finish(), self, tuple(slots))
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Variables that differ from those of the context that this one was made from."""
+        return self._changed
+
+    def changed_since(self, point: Context) -> list[str]:
+        """Variables that may differ from those of ``point``, which is on this context's line."""
+        names: list[str] = []
+        for context in self.line():
+            if context is point:
+                break
+            names.extend(context._changed)
+        return names
+
+    def line(self) -> Iterator[Context]:
+        """This context and what it was made from, as far back as is known."""
+        context: Context | None = self
+        while context is not None:
+            yield context
+            context = context._origin
 
     def overlay(self, other: Mapping[str, Any] | Context) -> Context:
         """Deep-merge ``other`` over this one, later beats earlier (context versioning switched off)."""
@@ -121,10 +166,66 @@ def merge_all(contexts: Sequence[Context]) -> Context:
     """Merge by counters; on a tie the last of the list wins: it is what the others are merged into."""
     if not contexts:
         return EMPTY_CONTEXT
-    merged = contexts[-1]
+    if len(contexts) == 1:
+        return contexts[0]
+    merger = _Merger(contexts[-1])
     for context in contexts[:-1]:
-        merged = merged.merge(context)
-    return merged
+        merger.take(context)
+    return merger.merged()
+
+
+class _Merger:
+    """Merges contexts into one, ``base``.
+
+    Each meets the line of ``base`` where the two routes parted. Besides what changed on its own side
+    since then, it brings older values of what changed on the other side; those need to be taken only once
+    for each such point, however many come from there.
+    """
+
+    def __init__(self, base: Context) -> None:
+        self._base = base
+        self._slots = base._slots.mutate()
+        self._line = {id(context): context for context in base.line()}
+        self._changed: list[str] = []  # on other sides, in the order in which it was taken
+        self._touched: dict[str, None] = {}  # what isn't as in ``base`` any more
+        self._taken: dict[int, int] = {}  # by point of parting: how many of these have been compared there
+
+    def take(self, context: Context) -> None:
+        if context._slots is self._base._slots and not self._changed:
+            return
+        own: dict[str, None] = {}
+        for point in context.line():
+            if id(point) in self._line:
+                self._compare(context, (*self._changed_since(point), *own))
+                self._changed.extend(own)
+                return
+            own.update(dict.fromkeys(point._changed))
+        self._compare(context, context._slots)
+        self._changed.extend(context._slots)
+
+    def _changed_since(self, point: Context) -> list[str]:
+        """What has changed on this side since ``point`` and wasn't compared for it yet."""
+        done = self._taken.get(id(point))
+        self._taken[id(point)] = len(self._changed)
+        if done is not None:
+            return self._changed[done:]
+        return [*self._changed, *self._base.changed_since(point)]
+
+    def _compare(self, context: Context, names: Iterable[str]) -> None:
+        for name in names:
+            theirs = context._slots.get(name)
+            if theirs is None:
+                continue
+            ours = self._slots.get(name)
+            if ours is theirs:
+                continue
+            self._slots[name] = theirs if ours is None else _merge_slots(ours, theirs)
+            self._touched[name] = None
+
+    def merged(self) -> Context:
+        if not self._touched:
+            return self._base
+        return Context(self._slots.finish(), self._base, tuple(self._touched))
 
 
 def overlay_all(contexts: Iterable[Context], published: Iterable[Mapping[str, Any]]) -> Context:
