@@ -84,6 +84,9 @@ from tramontane.values import freeze
 
 log = logging.getLogger(__name__)
 
+_RECORDS_OF_EACH = 40
+"""Tasks and actions for each execution that may be cached; a few large ones may have them all."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpenNode:
@@ -250,7 +253,11 @@ def _wire(
         settings=CoreSettings(
             settings.field_size_limit_kb, settings.merge_strategy, settings.context_versioning
         ),
-        limits=EngineLimits(settings.max_waiting_requests, executions=settings.cached_executions),
+        limits=EngineLimits(
+            settings.max_waiting_requests,
+            executions=settings.cached_executions,
+            records=_RECORDS_OF_EACH * settings.cached_executions,
+        ),
         exclusive=exclusive,
     )
     alone = ActionExecutionUseCases(

@@ -12,6 +12,7 @@ from tramontane.core.decide import create
 from tramontane.core.decision import Decision, Key, StartRequest
 from tramontane.core.fork import ForkPlan, ForkSource, plan_fork
 from tramontane.core.memory import ExecutionState
+from tramontane.core.state import HistoryKey
 from tramontane.errors import BadRequestError, IllegalStateError, NotFoundError, TramontaneError
 from tramontane.rehearsal import Run, World, fails, gives
 from tramontane.rehearsal.script import Scripted
@@ -63,7 +64,9 @@ def decided(world: World, request: StartRequest) -> Decision:
         decision = create(request, world.env(known))
         if isinstance(decision, Decision):
             return decision
-        known.update((key, world.library.answer(key)) for key in decision.keys)
+        for key in decision.keys:
+            assert not isinstance(key, HistoryKey), "a new execution has no history"
+            known[key] = world.library.answer(key)
 
 
 def fork(

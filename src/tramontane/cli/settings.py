@@ -58,7 +58,7 @@ MEANINGS: Final = {
     "merge_strategy": "How published maps meet variables of the same name: replace them, or merge into them.",
     "context_versioning": "Let the newer of two values win where branches join.",
     "max_waiting_requests": "Requests that may wait in memory before further ones are answered with 503.",
-    "cached_executions": "Executions kept in memory between their turns.",
+    "cached_executions": "Executions kept in memory between their turns, with forty records each on average.",
     "executor_slots": "Actions that run at the same time.",
     "executor_threads": "Threads for actions that block.",
     "executor_name": "Name that the task attribute 'target' reaches this node by.",

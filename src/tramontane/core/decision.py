@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tramontane.core.commands import AnyCommand
 from tramontane.core.context import Context
-from tramontane.core.state import ActionExecution, Execution, Micros, PastRun, SubWorkflow, Task
+from tramontane.core.state import ActionExecution, Execution, HistoryKey, Micros, PastRun, SubWorkflow, Task
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.results import Result
 from tramontane.values import FrozenDict
@@ -124,7 +124,7 @@ class Env:
 class Needs:
     """The decision lacks these; nothing was changed. Look them up and ask again."""
 
-    keys: tuple[Key, ...]
+    keys: tuple[Key | HistoryKey, ...]
 
 
 @dataclass(slots=True)
@@ -140,6 +140,12 @@ class Decision:
     root_env: FrozenDict | None = None  # when the environment of the tree's root changed
     contexts: dict[tuple[str, int], Context] = field(default_factory=dict)  # memo, never stored
     items: dict[tuple[str, int], Any] = field(default_factory=dict)  # memo, never stored
+
+    def records(self) -> Iterator[Task | ActionExecution | SubWorkflow]:
+        """Tasks and children that changed."""
+        yield from self.tasks.values()
+        yield from self.actions.values()
+        yield from self.subworkflows.values()
 
 
 @dataclass(frozen=True, slots=True)

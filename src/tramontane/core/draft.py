@@ -9,7 +9,7 @@ that join) waits in ``queue``; what doesn't fit the budget is found again from t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -24,6 +24,7 @@ from tramontane.core.state import (
     AnyChild,
     Cause,
     Execution,
+    HistoryKey,
     PastRun,
     SubWorkflow,
     Task,
@@ -44,7 +45,7 @@ computed, evaluate a join, see whether all is done."""
 class NeedsData(Interrupt):
     """Leaves a decision whose data must be looked up first; passes through expressions untouched."""
 
-    def __init__(self, *keys: Key) -> None:
+    def __init__(self, *keys: Key | HistoryKey) -> None:
         super().__init__()
         self.needs = Needs(keys)
 
@@ -68,6 +69,8 @@ class Draft:
         self._new_causes: set[str] = set()
         self._named: dict[str, list[str]] = {}
         self._children: dict[str, list[str]] = {}
+        self._touched_children: dict[str, dict[str, None]] = {}
+        self._outbound: dict[tuple[str, int], tuple[Context, Any, Context]] = {}
         self._progress: dict[str, Progress] = {}
         self._queue: deque[tuple[Work, str]] = deque()
         self._queued: set[tuple[Work, str]] = set()
@@ -161,12 +164,37 @@ class Draft:
         except KeyError:
             raise NeedsData(key) from None
 
+    def require(self, *keys: HistoryKey) -> None:
+        """Leave the decision unless everything that ``keys`` stand for is in memory, or doesn't exist."""
+        missing = [key for key in keys if self.state.lacks(key)]
+        if missing:
+            raise NeedsData(*missing)
+
     # -- tasks ----------------------------------------------------------------------------
 
+    @property
+    def has_tasks(self) -> bool:
+        return bool(self.state.tasks or self.tasks or not self.state.is_whole)
+
     def task(self, task_id: str) -> Task:
-        return self.tasks.get(task_id) or self.state.tasks[task_id]
+        found = self.find_task(task_id)
+        if found is None:
+            raise KeyError(task_id)
+        return found
 
     def find_task(self, task_id: str) -> Task | None:
+        found = self._task_here(task_id)
+        if found is None:
+            self.require(HistoryKey("task", task_id))
+        return found
+
+    def find_tasks(self, task_ids: Iterable[str]) -> list[Task]:
+        """Those of these tasks that exist."""
+        self.require(*(HistoryKey("task", each) for each in task_ids if self._task_here(each) is None))
+        found = (self._task_here(each) for each in task_ids)
+        return [task for task in found if task is not None]
+
+    def _task_here(self, task_id: str) -> Task | None:
         return self.tasks.get(task_id) or self.state.tasks.get(task_id)
 
     def task_spec(self, task: Task) -> TaskSpec:
@@ -174,7 +202,7 @@ class Draft:
 
     def put_task(self, task: Task) -> Task:
         self._changes += 1
-        old = self.find_task(task.id)
+        old = self._task_here(task.id)
         self.tasks[task.id] = task
         if old is None:
             self._named.setdefault(task.name, []).append(task.id)
@@ -184,6 +212,10 @@ class Draft:
         if old.causes is not task.causes:
             self._new_causes.add(task.id)
             self.contexts.pop((task.id, task.run), None)
+        elif old.run != task.run:
+            known = self._known_context(old.id, old.run)
+            if known is not None:
+                self.contexts[task.id, task.run] = known
         return task
 
     def update_task(self, task: Task, **changes: Any) -> Task:
@@ -191,6 +223,11 @@ class Draft:
 
     def all_tasks(self) -> Iterator[Task]:
         """All tasks, those created in this decision last."""
+        self.require(HistoryKey("all"))
+        return self.open_tasks()
+
+    def open_tasks(self) -> Iterator[Task]:
+        """All tasks that are no history: the others have completed well, and others have followed them."""
         for task_id, task in self.state.tasks.items():
             yield self.tasks.get(task_id, task)
         for ids in self._named.values():
@@ -208,15 +245,19 @@ class Draft:
             return True
         return any(task_id not in self.tasks for task_id in self.state.incomplete)
 
-    def tasks_named(self, name: str) -> list[str]:
-        """Ids of the executions of a task, oldest first."""
-        known = self.state.named.get(name, ())
-        return [*known, *self._named.get(name, ())]
-
     def newest(self, name: str) -> Task | None:
         """The execution of a task that was created last."""
         ids = self._named.get(name) or self.state.named.get(name)
-        return self.task(ids[-1]) if ids else None
+        if not ids:
+            self.require(HistoryKey("named", name))
+            return None
+        return self.task(ids[-1])
+
+    def require_newest(self, names: Iterable[str]) -> None:
+        """Have the newest executions of all these tasks at hand, by one look-up."""
+        if not self.state.is_whole:
+            here = self._named.keys() | self.state.named.keys()
+            self.require(*(HistoryKey("named", name) for name in names if name not in here))
 
     def waiting_joins(self) -> list[Task]:
         joins = {**self.state.waiting_joins}
@@ -229,11 +270,17 @@ class Draft:
     # -- children -------------------------------------------------------------------------
 
     def child(self, child_id: str) -> AnyChild | None:
+        found = self._child_here(child_id)
+        if found is None:
+            self.require(HistoryKey("child", child_id))
+        return found
+
+    def _child_here(self, child_id: str) -> AnyChild | None:
         return self.actions.get(child_id) or self.subworkflows.get(child_id) or self.state.child(child_id)
 
     def put_child(self, child: AnyChild) -> None:
         self._changes += 1
-        old = self.child(child.id)
+        old = self._child_here(child.id)
         if isinstance(child, ActionExecution):
             self.actions[child.id] = child
         else:
@@ -242,6 +289,7 @@ class Draft:
             return
         if old is None:
             self._children.setdefault(child.task_id, []).append(child.id)
+        self._touched_children.setdefault(child.task_id, {})[child.id] = None
         generation = self.task(child.task_id).generation
         progress = self.progress(child.task_id)
         if old is not None:
@@ -255,12 +303,24 @@ class Draft:
 
     def children(self, task_id: str) -> list[AnyChild]:
         """Children of a task, oldest first."""
+        self.require(HistoryKey("children", task_id))
         ids = [*self.state.children.get(task_id, ()), *self._children.get(task_id, ())]
-        found = [self.child(child_id) for child_id in ids]
+        return self._children_of(ids)
+
+    def counting_children(self, task_id: str) -> list[AnyChild]:
+        """Children of a task that are accepted or incomplete, oldest first."""
+        self.require(HistoryKey("counting", task_id))
+        ids = {**self.state.counting.get(task_id, {}), **self._touched_children.get(task_id, {})}
+        found = [child for child in self._children_of(ids) if child.accepted or not child.is_completed]
+        return sorted(found, key=lambda child: child.seq)
+
+    def _children_of(self, ids: Iterable[str]) -> list[AnyChild]:
+        found = [self._child_here(child_id) for child_id in ids]
         return [child for child in found if child is not None]
 
     def accepted_children(self, task_id: str) -> list[AnyChild]:
-        return [child for child in self.children(task_id) if child.accepted and child.is_completed]
+        found = self.counting_children(task_id)
+        return [child for child in found if child.accepted and child.is_completed]
 
     def open_subworkflows(self, task_id: str | None = None) -> list[SubWorkflow]:
         """Calls of sub-workflows that have not ended, of one task or of all."""
@@ -277,7 +337,7 @@ class Draft:
 
     def _recount(self, task: Task) -> None:
         progress = NO_PROGRESS
-        for child in self.children(task.id):
+        for child in self.counting_children(task.id):
             progress = progress.changed(child, task.generation, 1)
         self._progress[task.id] = progress
 
@@ -299,31 +359,43 @@ class Draft:
 
     def outbound(self, task: Task) -> Context:
         """What followers of a task inherit: inherited data with its publishes over them."""
-        return self._published_over(self._inherited(task.id, task.run), task.published)
+        return self._outbound_of(task.id, task.run)
 
     def merge_tasks(self, tasks: list[Task]) -> Context:
         """Merge the outbound data of tasks, given in order of completion."""
         return self._merge([(task.id, task.run) for task in tasks])
 
     def _merge(self, runs: list[tuple[str, int]]) -> Context:
-        outbound = [self._published_over(self._inherited(*run), self._run_of(*run)[0]) for run in runs]
+        outbound = [self._outbound_of(*run) for run in runs]
         if len(outbound) == 1:
             return outbound[0]
         if self.env.settings.context_versioning:
             return merge_all(outbound)
         return overlay_all(outbound, [self._run_of(*run)[0] for run in runs])
 
+    def _outbound_of(self, task_id: str, run: int) -> Context:
+        """Inherited data with a run's publishes over them; the same object for all that follow in a row."""
+        inherited, published = self._inherited(task_id, run), self._run_of(task_id, run)[0]
+        known = self._outbound.get((task_id, run))
+        if known is None or known[0] is not inherited or known[1] is not published:
+            known = inherited, published, self._published_over(inherited, published)
+            self._outbound[task_id, run] = known
+        return known[2]
+
     def _published_over(self, context: Context, published: Any) -> Context:
         return context.publish(published, deep=self.env.settings.merge_strategy == "merge")
 
     def _run_of(self, task_id: str, run: int) -> tuple[Any, tuple[Cause, ...]]:
-        task = self.task(task_id)
-        if task.run == run:
+        task = self._task_here(task_id)
+        if task is not None and task.run == run:
             return task.published, task.causes
         for past in self.past_runs:
             if past.task_id == task_id and past.run == run:
                 return past.published, past.causes
-        found = self.state.past_runs[task_id, run]
+        found = self.state.past_runs.get((task_id, run))
+        if found is None:
+            self.require(HistoryKey("all"))
+            raise KeyError(task_id, run)
         return found.published, found.causes
 
     def _inherited(self, task_id: str, run: int) -> Context:

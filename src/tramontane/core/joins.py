@@ -30,6 +30,7 @@ def evaluate_join(draft: Draft, join_id: str) -> None:
     if draft.execution.state != RUNNING or join.state != WAITING or join.phase == "retry":
         return
     inbound = draft.spec.inbound.get(join.name, ())
+    draft.require_newest(inbound)
     induced = [_induced_by(draft, name, join.name) for name in inbound]
     running = [each for each in induced if each.state == RUNNING]
     failed = [each for each in induced if each.state == ERROR]
@@ -78,6 +79,18 @@ def _event_for(task: Task, name: str) -> str | None:
     return found
 
 
+def _upstream(draft: Draft, name: str) -> set[str]:
+    """Names of all tasks from which a task can be reached."""
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        for source in draft.spec.inbound.get(todo.pop(), ()):
+            if source not in found:
+                found.add(source)
+                todo.append(source)
+    return found
+
+
 def _route_is_possible(draft: Draft, name: str) -> bool:
     """Can a task without execution still be reached? Walk back over tasks that have none either.
 
@@ -86,6 +99,8 @@ def _route_is_possible(draft: Draft, name: str) -> bool:
     """
     seen = {name}
     todo = deque([name])
+    if not draft.state.is_whole:
+        draft.require_newest(_upstream(draft, name))
     while todo:
         current = todo.popleft()
         inbound = draft.spec.inbound.get(current, ())

@@ -81,8 +81,7 @@ def _was_failed_by(join: Task, source: Task) -> bool:
 def _was_counted(draft: Draft, join: Task, source: Task) -> bool:
     ids = {cause.task_id for cause in join.causes}
     ids |= {entry["task_id"] for entry in join.runtime_context.get("triggered_by", ())}
-    found = (draft.find_task(task_id) for task_id in ids)
-    return any(task is not None and task.name == source.name for task in found)
+    return any(task.name == source.name for task in draft.find_tasks(ids))
 
 
 def _note_late_arrival(draft: Draft, join: Task, source: Task, event: str) -> None:
@@ -127,7 +126,7 @@ def archive(draft: Draft, task: Task) -> None:
 
 def drop_acceptance(draft: Draft, task: Task, failed_only: bool = False) -> None:
     """Take back the acceptance of a task's children (of the failed ones alone)."""
-    for child in draft.children(task.id):
+    for child in draft.counting_children(task.id):
         if child.accepted and not (failed_only and child.state == "SUCCESS"):
             draft.update_child(child, accepted=False)
 

@@ -34,7 +34,7 @@ TERMINATED = "Task was failed due to recursive termination of the workflow."
 
 def begin(draft: Draft) -> None:
     """Create the first tasks of a RUNNING execution that has none."""
-    if draft.execution.is_completed or draft.state.tasks:
+    if draft.execution.is_completed or draft.has_tasks:
         return
     if draft.spec.type == "reverse":
         for name, causes in reverse.ready_tasks(draft):
@@ -48,7 +48,7 @@ def begin(draft: Draft) -> None:
 def go_on(draft: Draft) -> None:
     """Find all work that is open in the records and queue it (what one decision's budget left over,
     what was held by a pause, what a dead node had not begun)."""
-    if not draft.state.tasks and not draft.tasks:
+    if not draft.has_tasks:
         begin(draft)
         return
     if draft.spec.type == "reverse" and draft.execution.state == RUNNING:
@@ -122,7 +122,7 @@ def unprocessed_tasks(draft: Draft) -> list[Task]:
     """Tasks that completed during a pause."""
     return [
         task
-        for task in draft.all_tasks()
+        for task in draft.open_tasks()
         if task.is_completed and not task.processed and task.next_tasks is not None
     ]
 

@@ -15,7 +15,7 @@ from tramontane.core.events import ChildRevived, RerunAsked, SkipAsked
 from tramontane.core.joins_state import archive, drop_acceptance, needed
 from tramontane.core.operations import go_on, merge_environment, process_completed, unprocessed_tasks
 from tramontane.core.publishing import publish
-from tramontane.core.state import Execution, SubWorkflow, Task
+from tramontane.core.state import Execution, HistoryKey, SubWorkflow, Task
 from tramontane.core.texts import SKIPPED as SKIPPED_TEXT
 from tramontane.core.texts import WAITING as WAITING_TEXT
 from tramontane.errors import BadRequestError, IllegalStateError, NotFoundError
@@ -145,6 +145,7 @@ def child_revived(draft: Draft, event: ChildRevived) -> None:
     if event.env and draft.execution.is_root:
         merge_environment(draft, event.env)
     task = draft.task(call.task_id or "")
+    draft.require(HistoryKey("children", task.id))
     generation = _place_of(draft, call, task)
     if task.is_completed and generation == task.generation:
         archive(draft, task)

@@ -6,7 +6,8 @@ Records never change; a new version replaces an old one. Times are whole microse
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -221,6 +222,27 @@ class Timer(msgspec.Struct, frozen=True):
     generation: int
 
 
+class HistoryKey(msgspec.Struct, frozen=True):
+    """Records of an execution that aren't in memory (:mod:`tramontane.core.checkpoint`), to be recalled.
+
+    ``task``: one by its id, with its children, and the newest of its name; ``child``: the same for the
+    task of this child; ``named``: the newest execution of the task ``name``; ``children`` of the task;
+    ``counting``: those of them that are accepted or incomplete; ``all``: everything.
+    """
+
+    what: Literal["task", "child", "named", "children", "counting", "all"]
+    name: str = ""
+
+
+class Recalled(msgspec.Struct):
+    """What a :class:`HistoryKey` stands for."""
+
+    tasks: Sequence[Task] = ()
+    actions: Sequence[ActionExecution] = ()
+    subworkflows: Sequence[SubWorkflow] = ()
+    past_runs: Sequence[PastRun] = ()
+
+
 def result_of(child: ActionExecution) -> Result:
     """Give back the result of a completed action."""
     if child.state == "CANCELLED":
@@ -238,9 +260,11 @@ __all__ = [
     "Child",
     "Execution",
     "FrozenDict",
+    "HistoryKey",
     "Json",
     "Micros",
     "PastRun",
+    "Recalled",
     "SubWorkflow",
     "Task",
     "Timer",

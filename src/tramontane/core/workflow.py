@@ -8,7 +8,7 @@ from tramontane.core.context import EMPTY_CONTEXT, Context
 from tramontane.core.draft import Draft
 from tramontane.core.events import ChildCompleted, ChildPaused, PauseAsked, StopAsked
 from tramontane.core.scope import evaluate, scope
-from tramontane.core.state import ActionExecution, Task
+from tramontane.core.state import ActionExecution, HistoryKey, Task
 from tramontane.core.texts import (
     FAILED_TASKS,
     check_failed,
@@ -43,7 +43,7 @@ def check_completion(draft: Draft) -> None:
     """End the workflow if nothing is left to do (runtime specification, section 1.6)."""
     if draft.execution.state != RUNNING or draft.has_incomplete_tasks():
         return
-    tasks = list(draft.all_tasks())
+    tasks = list(draft.open_tasks())
     cancelled = sorted({task.name for task in tasks if task.state == CANCELLED})
     failed = [task for task in tasks if task.state == ERROR and not task.error_handled]
     if cancelled:
@@ -133,13 +133,14 @@ def final_data(draft: Draft) -> Context:
     if draft.spec.type == "reverse":
         target = reverse.target_task(draft)
         return EMPTY_CONTEXT if target is None else draft.outbound(target)
-    ends = [task for task in draft.all_tasks() if task.is_completed and not task.next_tasks]
+    ends = [task for task in draft.open_tasks() if task.is_completed and not task.next_tasks]
     if not ends:
         return EMPTY_CONTEXT
     return draft.merge_tasks(sorted(ends, key=lambda task: task.completed_seq))
 
 
 def _failure_text(draft: Draft, failed: list[Task]) -> str:
+    draft.require(*(HistoryKey("children", task.id) for task in failed))
     failed = sorted(failed, key=lambda task: (task.name, task.seq))
     names = ", ".join(dict.fromkeys(task.name for task in failed))
     lines = [f"{FAILED_TASKS}{names}", ""]

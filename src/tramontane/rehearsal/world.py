@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 from tramontane.actions.registry import Registry
+from tramontane.core.checkpoint import take_checkpoint, to_data
 from tramontane.core.commands import (
     AnyCommand,
     Continue,
@@ -24,6 +25,7 @@ from tramontane.core.commands import (
 )
 from tramontane.core.decide import create, decide
 from tramontane.core.decision import CoreSettings, Decision, Env, Key, Needs, StartRequest
+from tramontane.core.draft import Draft, NeedsData
 from tramontane.core.events import (
     ActionCompleted,
     ActionLost,
@@ -37,12 +39,12 @@ from tramontane.core.events import (
     TimerFired,
 )
 from tramontane.core.memory import ExecutionState
-from tramontane.core.state import Execution, Micros, Task
+from tramontane.core.state import Execution, HistoryKey, Micros, Task
 from tramontane.errors import NotAllowedError, NotFoundError
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.rehearsal.library import Library
 from tramontane.rehearsal.queues import Choice, Delivery, Move, Queues
-from tramontane.rehearsal.records import rebuilt, stored, stored_event
+from tramontane.rehearsal.records import rebuilt, recalled, stored, stored_event
 from tramontane.rehearsal.run import Run
 from tramontane.rehearsal.script import FakeAction, Job, Outcome, Script, Scripted, gives, waits
 from tramontane.results import Result
@@ -61,6 +63,10 @@ class Before:
 
     execution: Execution
     tasks: Mapping[str, Task | None]
+
+
+def _refuse_recall(key: HistoryKey) -> None:
+    raise AssertionError(f"nothing was left out of memory, and yet it is asked for: {key}")
 
 
 Observer = Callable[["World", Before, Decision], None]
@@ -83,7 +89,8 @@ class World:
         choose: picks what happens next; None: what became possible first.
         finishes: what a client's call begins is carried through, however small the budget, before
             the call returns; otherwise the rest waits among all that may happen.
-        forgets: load each execution from its rows before each turn.
+        forgets: load each execution from its rows before each turn, without what its last checkpoint
+            has left out.
     """
 
     def __init__(
@@ -120,6 +127,9 @@ class World:
         self.observers: list[Observer] = []
         self.turns = 0
         self._ids = 0
+        self._memories: dict[str, ExecutionState] = {}
+        self._checkpoints: dict[str, FrozenDict] = {}
+        self._voided: set[str] = set()
 
     # -- what clients do ------------------------------------------------------------------
 
@@ -312,21 +322,55 @@ class World:
         return decision
 
     def _decided(self, execution_id: str, event: AnyEvent) -> Decision:
-        if self.forgets:
-            self.forget(execution_id)
         spec, state = self.specs[execution_id], self.states[execution_id]
-        return self._ask(lambda env: decide(spec, state, stored_event(event), env))
+        if not self.forgets:
+            return self._ask(lambda env: decide(spec, state, stored_event(event), env))
+        self.forget(execution_id)
+        whole = self.states[execution_id]
+        memory = rebuilt(whole, whole.root_env, self._checkpoints.get(execution_id))
+        decision = self._ask(
+            lambda env: decide(spec, memory, stored_event(event), env),
+            lambda key: memory.recall(key, recalled(whole, key)),
+        )
+        if memory.voids(decision.records()):
+            self._voided.add(execution_id)
+        memory.apply(decision)
+        self._memories[execution_id] = memory
+        return decision
 
-    def _ask(self, question: Question) -> Decision:
+    def _ask(self, question: Question, recall: Callable[[HistoryKey], None] = _refuse_recall) -> Decision:
         known: dict[Key, Any] = {}
+        asked: set[HistoryKey] = set()
         while True:
             answer = question(self.env(known))
             if isinstance(answer, Decision):
                 return answer
-            missing = [key for key in answer.keys if key not in known]
+            missing = [key for key in answer.keys if key not in known and key not in asked]
             if not missing:
                 raise RuntimeError(f"the engine asks again for what it was told: {answer.keys}")
-            known.update((key, self.library.answer(key)) for key in missing)
+            for key in missing:
+                if isinstance(key, HistoryKey):
+                    recall(key)
+                    asked.add(key)
+                else:
+                    known[key] = self.library.answer(key)
+
+    def _note_checkpoint(self, execution_id: str) -> None:
+        """Keep, drop or take the checkpoint that the next turn begins from: at every third turn all
+        that may be left out is."""
+        memory = self._memories.pop(execution_id)
+        if execution_id in self._voided:
+            self._voided.remove(execution_id)
+            self._checkpoints.pop(execution_id, None)
+        spec = self.specs[execution_id]
+        if spec.type == "reverse" or (execution_id in self._checkpoints and self.turns % 3):
+            return
+        try:
+            taken = take_checkpoint(Draft(spec, memory, self.env()), names=0)
+        except NeedsData:
+            return
+        if taken is not None:
+            self._checkpoints[execution_id] = to_data(taken)
 
     def env(self, known: Mapping[Key, Any] | None = None) -> Env:
         """Return what a decision is given besides state and event."""
@@ -349,6 +393,8 @@ class World:
         state = self.states[execution_id]
         before = Before(state.execution, {key: state.tasks.get(key) for key in decision.tasks})
         state.apply(decision)
+        if execution_id in self._memories:
+            self._note_checkpoint(execution_id)
         for command in decision.commands:
             self._carry_out(execution_id, command)
         for observe in self.observers:

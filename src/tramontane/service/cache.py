@@ -2,7 +2,8 @@
 
 A slot holds the execution's state as of the last commit that this node knows of, the events that
 wait for it, and the lock that keeps its turns apart. Slots with nothing to do are forgotten, the
-longest unused ones first; whatever they held can be loaded again.
+longest unused ones first, when there are too many of them or when they hold too many records;
+whatever they held can be loaded again.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Slot:
         "takeovers",
         "version",
         "was_missed",
+        "weight",
     )
 
     def __init__(self, execution_id: str) -> None:
@@ -80,6 +82,7 @@ class Slot:
         self.version = 0
         self.format = 1
         self.takeovers = 0  # since the last commit
+        self.weight = 0  # records that the node's count of them holds of this slot
         self.stale = False  # rows were written that the cached state knows nothing of
         self.was_missed = False  # inbox rows were found while a turn was under way
         self.parked: str | None = None
@@ -125,9 +128,12 @@ class Slot:
 class Slots:
     """The slots of a node, the most recently used last."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, records: int = 2**62) -> None:
+        """``capacity``: of slots; ``records``: that their states hold together."""
         self._capacity = capacity
+        self._limit = records
         self._slots: OrderedDict[str, Slot] = OrderedDict()
+        self.records = 0
 
     def __len__(self) -> int:
         return len(self._slots)
@@ -151,7 +157,21 @@ class Slots:
     def discard(self, slot: Slot) -> None:
         """Forget a slot that has nothing to do."""
         if slot.is_idle and self._slots.get(slot.id) is slot:
-            del self._slots[slot.id]
+            self._drop(slot)
+
+    def weigh(self, slot: Slot) -> None:
+        """Count the records that a slot holds now, and make room for them."""
+        if self._slots.get(slot.id) is not slot:
+            return
+        weight = 0 if slot.state is None else slot.state.size
+        self.records += weight - slot.weight
+        slot.weight = weight
+        self._make_room(slot)
+
+    def _drop(self, slot: Slot) -> None:
+        del self._slots[slot.id]
+        self.records -= slot.weight
+        slot.weight = 0
 
     def busy(self) -> list[Slot]:
         return [slot for slot in self._slots.values() if not slot.is_idle]
@@ -159,10 +179,10 @@ class Slots:
     def _make_room(self, new: Slot) -> None:
         """Forget the longest unused slot; a busy one counts as used. Looks at a few only."""
         for _ in range(_LOOKS):
-            if len(self._slots) <= self._capacity:
+            if len(self._slots) <= self._capacity and self.records <= self._limit:
                 return
             execution_id, oldest = next(iter(self._slots.items()))
             if oldest.is_idle and oldest is not new:
-                del self._slots[execution_id]
+                self._drop(oldest)
             else:
                 self._slots.move_to_end(execution_id)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from tramontane.core.decide import create, decide
 from tramontane.core.decision import CoreSettings, Decision, Env, Needs, StartRequest
 from tramontane.core.events import AnyEvent
 from tramontane.core.memory import ExecutionState
-from tramontane.core.state import Micros
+from tramontane.core.state import HistoryKey, Micros
 from tramontane.expressions.api import TooSlow
 from tramontane.lang.spec import WorkflowSpec
 from tramontane.service.apart import run_apart
@@ -42,6 +42,10 @@ class DecidingLimits:
     max_steps: int = 500
     shared_seconds: float = 0.008
     threads: int = 2
+
+
+Recall = Callable[[Sequence[HistoryKey]], Awaitable[None]]
+"""Brings records back into the state that a decision is made over."""
 
 
 class Ids:
@@ -87,6 +91,10 @@ class Decider:
         self.slow_decisions = 0
         self.decisions_apart = 0
 
+    @property
+    def settings(self) -> CoreSettings:
+        return self._settings
+
     def now(self) -> Micros:
         """The present moment in microseconds."""
         return round(self._clock.now().timestamp() * 1_000_000)
@@ -106,11 +114,13 @@ class Decider:
         event: AnyEvent,
         known: Known,
         ids: Ids,
+        recall: Recall,
         *,
         is_alone: bool = True,
         apart: bool = False,
     ) -> Decision:
-        """Decide what an event changes; ``state`` must be left alone meanwhile. ``apart``: elsewhere.
+        """Decide what an event changes; ``state`` must be left alone meanwhile, but for what ``recall``
+        brings back into it. ``apart``: decide elsewhere.
 
         ``is_alone``: nobody else wants to decide, so it may go on for longer.
 
@@ -119,7 +129,9 @@ class Decider:
             ProcessDiedError: that process ended without an answer.
         """
         steps = self._limits.max_steps if is_alone else self._shared_steps()
-        return await self._settle(lambda env: decide(spec, state, event, env), known, ids, steps, apart)
+        return await self._settle(
+            lambda env: decide(spec, state, event, env), known, ids, steps, apart, recall
+        )
 
     def _shared_steps(self) -> int:
         """How many steps fit into the time that a decision has when others wait."""
@@ -141,6 +153,7 @@ class Decider:
         ids: Ids,
         steps: int | None = None,
         apart: bool = False,
+        recall: Recall | None = None,
     ) -> Decision:
         loop = asyncio.get_running_loop()
         steps = steps or self._limits.max_steps
@@ -172,7 +185,11 @@ class Decider:
                 if not apart:
                     self._learn(outcome, steps, loop.time() - began)
                 return outcome
-            await known.learn(outcome.keys)
+            history = [key for key in outcome.keys if isinstance(key, HistoryKey)]
+            if history:
+                assert recall is not None, "a new execution has no history"
+                await recall(history)
+            await known.learn([key for key in outcome.keys if not isinstance(key, HistoryKey)])
         raise RuntimeError("a decision keeps asking for data")
 
     async def _ask_apart(

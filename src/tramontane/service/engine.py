@@ -76,11 +76,12 @@ _LOST_PAUSE = 2.0
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
     """``waiting``: requests in memory before others are refused; ``events``: of one turn;
-    ``executions``: cached ones."""
+    ``executions``: cached ones; ``records``: what these hold, all together."""
 
     waiting: int = 10_000
     events: int = 500
     executions: int = 5_000
+    records: int = 200_000
     deciding: DecidingLimits = field(default_factory=DecidingLimits)
 
 
@@ -121,7 +122,7 @@ class Engine:
         self._limits = limits
         self._exclusive = exclusive
         self._decider = Decider(clock, settings, limits.deciding)
-        self._slots = Slots(limits.executions)
+        self._slots = Slots(limits.executions, limits.records)
         self._turns = Turns(
             node_id=node_id,
             store=store,
@@ -154,6 +155,11 @@ class Engine:
     def cached(self) -> int:
         """How many executions have a slot."""
         return len(self._slots)
+
+    @property
+    def cached_records(self) -> int:
+        """How many tasks, actions and calls of sub-workflows they hold."""
+        return self._slots.records
 
     def is_cached(self, execution_id: str) -> bool:
         """Tell whether the execution has a slot here: then its end on this node is heard of."""
@@ -449,6 +455,8 @@ class Engine:
         """An execution that is over, or of which nothing is known, needs no slot."""
         if slot.failures == 0 and (slot.state is None or slot.state.execution.is_completed):
             self._slots.discard(slot)
+        else:
+            self._slots.weigh(slot)
 
     async def _run(self, slot: Slot) -> None:
         """Turns of one execution, until nothing is pending."""

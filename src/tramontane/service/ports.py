@@ -5,11 +5,11 @@ The store implements :class:`ExecutionStore`; the services of :mod:`tramontane.r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tramontane.core.decision import ActionInfo as ActionInfo
-from tramontane.core.state import ActionExecution, Execution, Timer
+from tramontane.core.state import ActionExecution, Execution, HistoryKey, Recalled, Timer
 from tramontane.errors import UnavailableError
 from tramontane.results import Result
 from tramontane.store.commit import CommitOutcome
@@ -47,7 +47,13 @@ class ExecutionStore(Protocol):
         """
 
     async def load(self, execution_id: str) -> StoredExecution | None:
-        """Load everything that a turn of the execution needs; None: there is no such execution."""
+        """Load an execution with all its records; None: there is no such execution."""
+
+    async def load_open(self, execution_id: str) -> StoredExecution | None:
+        """Load what a turn of the execution needs: from its checkpoint on, if there is one."""
+
+    async def recall(self, execution_id: str, keys: Sequence[HistoryKey]) -> Mapping[HistoryKey, Recalled]:
+        """Give the records that a checkpoint has left out and a decision has asked for."""
 
     async def post(self, rows: Sequence[InboxRow]) -> None:
         """Write inbox rows on their own."""

@@ -13,16 +13,19 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from tramontane.core.checkpoint import from_data as checkpoint_from
+from tramontane.core.checkpoint import past_of
 from tramontane.core.decision import StartRequest
 from tramontane.core.events import ActionLost, TimerFired, from_data
 from tramontane.core.memory import ExecutionState
 from tramontane.core.priorities import priority_of
-from tramontane.core.state import Execution
+from tramontane.core.state import Execution, HistoryKey
 from tramontane.errors import TramontaneError, UnavailableError
 from tramontane.service.apart import ProcessDiedError
 from tramontane.service.cache import Slot, Submission
 from tramontane.service.catalog import Catalog, Known
 from tramontane.service.changes import Changes, Delivery, Effects
+from tramontane.service.checkpoints import Checkpoints
 from tramontane.service.committer import Committer, Lost, Refused, Unwritten, Verdict, Won
 from tramontane.service.deciding import Decider, Ids
 from tramontane.service.ports import ExecutionStore, Jobs, Timers, Witness
@@ -78,6 +81,7 @@ class Turn:
     changes: Changes
     accepted: list[Submission] = field(default_factory=list)
     refused: list[tuple[Submission, TramontaneError]] = field(default_factory=list)
+    voids_checkpoint: bool = False
 
     @property
     def takeovers(self) -> int:
@@ -126,6 +130,7 @@ class Turns:
         self._new_id = new_id
         self._exclusive = exclusive
         self._turnstile = Turnstile()
+        self._checkpoints = Checkpoints(catalog, decider.settings)
         self.statistics = TurnStatistics()
         self.witnesses: list[Witness] = []
 
@@ -139,7 +144,7 @@ class Turns:
             UnavailableError: the database can't be read.
         """
         slot.stale = False
-        stored = await self._store.load(slot.id)
+        stored = await self._store.load_open(slot.id)
         if stored is None:
             raise VanishedError
         params = stored.execution.params if stored.root_params is None else stored.root_params
@@ -150,6 +155,7 @@ class Turns:
             stored.subworkflows,
             stored.past_runs,
             params.get("env", EMPTY),
+            None if stored.checkpoint is None else past_of(checkpoint_from(stored.checkpoint)),
         )
         slot.version = stored.version
         slot.parked = stored.parked
@@ -203,6 +209,11 @@ class Turns:
         began = loop.time()
         fed: set[str] = set()
         apart = slot.takeovers >= _TAKEOVERS
+
+        async def recall(keys: Sequence[HistoryKey]) -> None:
+            for key, found in (await self._store.recall(slot.id, keys)).items():
+                state.recall(key, found)
+
         for submission in batch:
             if loop.time() > began + _BREATH:
                 self._turnstile.took(loop.time() - began)
@@ -221,8 +232,9 @@ class Turns:
                     if isinstance(event, TimerFired) and _is_current(state, event):
                         turn.changes.drop_timer(event.task_id, event.timer)
                     decision = await self._decider.decide(
-                        spec, state, event, known, ids, is_alone=self._turnstile.is_alone, apart=apart
+                        spec, state, event, known, ids, recall, is_alone=self._turnstile.is_alone, apart=apart
                     )
+                    turn.voids_checkpoint |= state.voids(decision.records())
                     state.apply(decision)
                     turn.changes.add(decision)
             except (UnavailableError, ProcessDiedError):
@@ -254,10 +266,15 @@ class Turns:
         for turn, (write, _) in zip(turns, written, strict=True):
             write.format = max(turn.slot.format, self._store.written_format)
             write.takeovers = turn.takeovers
+        taken = [
+            await self._checkpoints.note(turn.slot, write, voided=turn.voids_checkpoint)
+            for turn, (write, _) in zip(turns, written, strict=True)
+        ]
         verdict = await self._write(written)
         if isinstance(verdict, Won):
-            for turn, (write, effects) in zip(turns, written, strict=True):
+            for turn, (write, effects), checkpoint in zip(turns, written, taken, strict=True):
                 _advance(turn.slot, write)
+                self._checkpoints.written(turn.slot, write, checkpoint)
                 self._release(write, effects, deliver)
         return verdict
 

@@ -125,6 +125,10 @@ def _encode_small(turn: TurnWrite, encoded: EncodedTurn, packing: Packing, writt
         put((statements.TIMERS_DROPPED, tuple(timer_key)))
     for job in {each.action_id: each for each in turn.jobs}.values():
         put((statements.JOBS, (*codec.write_job(job, packing), turn.format)))
+    if turn.checkpoint is not None:
+        put((statements.CHECKPOINTS, codec.write_checkpoint(turn.checkpoint, packing)))
+    elif turn.drops_checkpoint:
+        put((statements.CHECKPOINTS_DROPPED, (turn.execution.id,)))
     for action_id in turn.dropped_jobs:
         put((statements.JOBS_DROPPED, (action_id,)))
 

@@ -26,8 +26,9 @@ from tramontane.core.state import (
 )
 from tramontane.store import schema, statements
 from tramontane.store.packing import Key, Packing
-from tramontane.store.records import InboxRow, JobRow
+from tramontane.store.records import CheckpointRow, InboxRow, JobRow
 from tramontane.store.references import MARK, hashes, restore
+from tramontane.store.references import write as write_escaped
 from tramontane.store.statements import columns_of
 from tramontane.values import EMPTY, FrozenDict, FrozenList, decode, encode, parse
 
@@ -124,8 +125,20 @@ def _encoder(column: sa.Column[Any]) -> Encoder:
     big = column.info.get("big")
     if big is None:
         return lambda value, _record, _packing: encode(value)
+    if big == "slots":
+        return _checkpoint_text
     whole = big == "whole"
     return lambda value, record, packing: packing.write(value, root_of(record), whole=whole)
+
+
+def _checkpoint_text(data: Any, record: Any, packing: Packing) -> str:
+    """Write a checkpoint: of its ``slots`` the values may be big, the lists around them stay in the row."""
+    slots = ",".join(
+        f"[{packing.write(value, root_of(record))},{write_escaped(counters)}]"
+        for value, counters in data["slots"]
+    )
+    rest = write_escaped({name: item for name, item in data.items() if name != "slots"})
+    return f'{rest[:-1]},"slots":[{slots}]}}'
 
 
 def root_of(record: Any) -> str:
@@ -221,6 +234,7 @@ write_action = row_writer(schema.action_executions)
 write_action_changes = row_writer(schema.action_executions, ("id", *statements.ACTION_CHANGES))
 write_subworkflow = row_writer(schema.subworkflows)
 write_past_run = row_writer(schema.past_runs)
+write_checkpoint = row_writer(schema.checkpoints)
 write_inbox = row_writer(schema.inbox)
 write_timer = row_writer(schema.timers)
 write_job = row_writer(schema.jobs)
@@ -230,6 +244,7 @@ read_task = RowReader(schema.tasks, Task)
 read_action = RowReader(schema.action_executions, ActionExecution)
 read_subworkflow = RowReader(schema.subworkflows, SubWorkflow, {"output": json_value}, big={"output"})
 read_past_run = RowReader(schema.past_runs, PastRun)
+read_checkpoint = RowReader(schema.checkpoints, CheckpointRow)
 read_inbox = RowReader(schema.inbox, InboxRow)
 read_timer = RowReader(schema.timers, Timer)
 read_job = RowReader(schema.jobs, JobRow)
@@ -240,6 +255,7 @@ __all__ = [
     "json_text",
     "json_value",
     "read_action",
+    "read_checkpoint",
     "read_execution",
     "read_inbox",
     "read_job",
@@ -250,6 +266,7 @@ __all__ = [
     "row_writer",
     "write_action",
     "write_action_changes",
+    "write_checkpoint",
     "write_execution",
     "write_inbox",
     "write_job",

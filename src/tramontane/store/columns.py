@@ -6,7 +6,7 @@ on PostgreSQL, a binary one on MariaDB), so that sorting, paging and filters giv
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -48,13 +48,14 @@ def json_column(column_name: str, *, nullable: bool = True) -> sa.Column[Any]:
     return sa.Column(column_name, large_text(), nullable=nullable, info={"json": True})
 
 
-def value_column(column_name: str, *, whole: bool = True) -> sa.Column[Any]:
+def value_column(column_name: str, *, kind: Literal["whole", "inside", "slots"] = "whole") -> sa.Column[Any]:
     """A JSON column whose big values are stored by themselves (:mod:`tramontane.store.packing`).
 
-    Without ``whole`` the value itself stays in the row whatever its size: it grows by being written
-    again, and a copy of each state that it was in would be kept.
+    If only what is ``inside`` is, the value itself stays in the row whatever its size: it grows by being
+    written again, and a copy of each state that it was in would be kept. ``slots``: the variables of a
+    checkpoint are.
     """
-    info = {"json": True, "big": "whole" if whole else "inside"}
+    info = {"json": True, "big": kind}
     return sa.Column(column_name, large_text(), nullable=True, info=info)
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tramontane.core.state import HistoryKey, Recalled
 from tramontane.errors import NotAllowedError
 from tramontane.states import COMPLETED
 from tramontane.store import codec, commit, schema, statements
 from tramontane.store.again import again_when_busy
-from tramontane.store.codec import RowReader
 from tramontane.store.commit import CommitOutcome
 from tramontane.store.database import Database
-from tramontane.store.dialect import Query
-from tramontane.store.errors import LostValueError, NewerRecordError
+from tramontane.store.errors import LostValueError
+from tramontane.store.loading import LoadQueries, OpenQueries
 from tramontane.store.queries import chunks
 from tramontane.store.records import InboxRow, StoredExecution, TurnWrite
 from tramontane.store.references import hashes
@@ -28,6 +27,7 @@ _BY_EXECUTION = (
     schema.action_executions,
     schema.subworkflows,
     schema.past_runs,
+    schema.checkpoints,
     schema.inbox,
     schema.timers,
     schema.jobs,
@@ -39,7 +39,8 @@ class Executions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queries = _LoadQueries(database)
+        self._queries = LoadQueries(database)
+        self._open_queries = OpenQueries(database)
 
     @property
     def written_format(self) -> int:
@@ -149,12 +150,30 @@ class Executions:
     # -- loading --------------------------------------------------------------------------
 
     async def load(self, execution_id: str) -> StoredExecution | None:
-        """Load everything that a turn of the execution needs; None: there is no such execution.
+        """Load an execution with all its records; None: there is no such execution.
 
         Raises:
             NewerRecordError: a later version has written it.
         """
         return (await self.load_many([execution_id])).get(execution_id)
+
+    async def load_open(self, execution_id: str) -> StoredExecution | None:
+        """Load what a turn of the execution needs: from its checkpoint on, if there is one.
+
+        Raises:
+            NewerRecordError: a later version has written it.
+        """
+        try:
+            return await self._open_queries.load(execution_id)
+        except LostValueError:  # as above
+            return await self._open_queries.load(execution_id)
+
+    async def recall(self, execution_id: str, keys: Sequence[HistoryKey]) -> dict[HistoryKey, Recalled]:
+        """Give the records that a checkpoint has left out and a decision has asked for."""
+        try:
+            return await self._open_queries.recall(execution_id, keys)
+        except LostValueError:
+            return await self._open_queries.recall(execution_id, keys)
 
     async def load_many(self, execution_ids: Sequence[str]) -> dict[str, StoredExecution]:
         """Load several executions by few queries; ids that don't exist are left out.
@@ -166,7 +185,7 @@ class Executions:
         for part in chunks(execution_ids):
             try:
                 loaded.update(await self._queries.run(part))
-            except LostValueError:  # deleted between the rows and the values that they refer to, perhaps
+            except LostValueError:  # deleted between the rows and their values, perhaps
                 loaded.update(await self._queries.run(part))
         return loaded
 
@@ -267,85 +286,3 @@ class Executions:
                 f"Only completed executions can be deleted. Use force to delete this one "
                 f"[id={execution_id}, state={state}]"
             )
-
-
-class _LoadQueries:
-    """The statements of :meth:`Executions.load_many`, written once per database."""
-
-    def __init__(self, database: Database) -> None:
-        self._dialect = database.dialect
-        self._big_values = database.big_values
-        self._newest = database.formats.newest
-        wanted = self._dialect.any_of(1)
-        ended = ", ".join(f"'{state}'" for state in sorted(COMPLETED))
-        self._texts = (
-            f"SELECT {_names('e', schema.executions, codec.read_execution)}, e_head.seq, e_head.run, "
-            "e_head.version, e_head.parked, e_head.takeovers, e_head.format "
-            "FROM heads AS e_head JOIN executions AS e ON e.id=e_head.id "
-            f"WHERE e_head.id {wanted}",
-            f"SELECT {_names('t', schema.tasks, codec.read_task)} FROM tasks AS t "
-            f"WHERE t.execution_id {wanted} ORDER BY t.seq",
-            f"SELECT {_names('a', schema.action_executions, codec.read_action)} FROM action_executions AS a "
-            f"WHERE a.execution_id {wanted} ORDER BY a.seq",
-            f"SELECT {_names('s', schema.subworkflows, codec.read_subworkflow)}, "
-            f"CASE WHEN s.state IN ({ended}) THEN c.output END "
-            "FROM subworkflows AS s LEFT JOIN executions AS c ON c.id=s.id "
-            f"WHERE s.execution_id {wanted} ORDER BY s.seq",
-            f"SELECT {_names('p', schema.past_runs, codec.read_past_run)} FROM past_runs AS p "
-            f"WHERE p.execution_id {wanted} ORDER BY p.task_id, p.run",
-            f"SELECT {_names('t', schema.timers, codec.read_timer)} FROM timers AS t "
-            f"WHERE t.execution_id {wanted} ORDER BY t.due_at",
-            f"SELECT {_names('i', schema.inbox, codec.read_inbox)} FROM inbox AS i "
-            f"WHERE i.execution_id {wanted} AND i.format<={self._newest} ORDER BY i.created_at, i.id",
-            "SELECT h.id, r.params, r.id FROM heads AS h JOIN executions AS r ON r.id=h.root_id "
-            f"WHERE h.root_id<>h.id AND h.id {wanted}",
-        )
-
-    async def run(self, ids: Sequence[str]) -> dict[str, StoredExecution]:
-        parameters = (self._dialect.array(ids),)
-        queries: list[Query] = [(text, parameters) for text in self._texts]
-        heads, tasks, actions, calls, past, timers, inbox, roots = await self._dialect.fetch(queries)
-        if any(row[-1] > self._newest for row in heads):
-            raise _newer(ids)
-        of_executions = (
-            (tasks, codec.read_task, "tasks"),
-            (actions, codec.read_action, "actions"),
-            (calls, codec.read_subworkflow, "subworkflows"),
-            (past, codec.read_past_run, "past_runs"),
-            (timers, codec.read_timer, "timers"),
-            (inbox, codec.read_inbox, "inbox"),
-        )
-        find = await self._big_values.fetch(
-            chain(
-                (key for row in heads for key in codec.read_execution.references(row)),
-                (key for rows, reader, _ in of_executions for row in rows for key in reader.references(row)),
-                ((row[2], each) for row in roots for each in hashes(row[1] or "")),
-            )
-        )
-        found: dict[str, StoredExecution] = {}
-        for *fields, version, parked, takeovers, number in heads:
-            execution = codec.read_execution(fields, find)
-            found[execution.id] = StoredExecution(
-                execution, version, parked=parked, takeovers=takeovers, format=number
-            )
-        for rows, reader, place in of_executions:
-            for row in rows:
-                record = reader(row, find)
-                owner = found.get(record.execution_id)
-                if owner is not None:
-                    getattr(owner, place).append(record)
-        for execution_id, params, _ in roots:
-            if execution_id in found:
-                found[execution_id].root_params = codec.big_json_value(params, find)
-        return found
-
-
-def _newer(ids: Sequence[str]) -> NewerRecordError:
-    return NewerRecordError(
-        "A later version of the service has written this execution in a format that this node doesn't know; "
-        f"nothing was accepted. Ask another node [id={', '.join(ids)}]"
-    )
-
-
-def _names(alias: str, table: sa.Table, reader: RowReader) -> str:
-    return ", ".join(f'{alias}."{name}"' for name in reader.names if name in table.c)

@@ -54,6 +54,16 @@ class JobRow:
     place: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointRow:
+    """Where an execution is loaded from; ``data`` is the checkpoint's stored form."""
+
+    execution_id: str
+    root_id: str
+    seq: int
+    data: Any
+
+
 @dataclass(slots=True)
 class TurnWrite:
     """Everything that one turn changes; it is written whole or not at all.
@@ -76,6 +86,8 @@ class TurnWrite:
     dropped_timers: Sequence[tuple[str, str]] = ()
     jobs: Sequence[JobRow] = ()
     dropped_jobs: Sequence[str] = ()
+    checkpoint: CheckpointRow | None = None
+    drops_checkpoint: bool = False
     bundle: str | None = None
     encoded: Any = None  # as rows, once that was done (tramontane.store.batch)
     takeovers: int = 0  # what the counter is to be: a commit by which the execution gets on puts it back
@@ -95,6 +107,7 @@ class StoredExecution:
     timers: list[Timer] = field(default_factory=list)
     inbox: list[InboxRow] = field(default_factory=list)
     root_params: Any = None
+    checkpoint: Any = None  # its data; the records are those that it names, and newer ones
     parked: str | None = None  # why nobody runs it any more
     takeovers: int = 0  # since its last commit
     format: int = 1

@@ -120,8 +120,8 @@ executions = sa.Table(
     _column("state", name(10)),
     _column("state_info", large_text(), nullable=True),
     value_column("output"),
-    value_column("globals", whole=False),
-    value_column("published_global", whole=False),
+    value_column("globals", kind="inside"),
+    value_column("published_global", kind="inside"),
     json_column("backlog"),
     json_column("security"),
     _column("updated_at", micros(), nullable=True),
@@ -181,7 +181,7 @@ tasks = sa.Table(
     _column("finished_at", micros(), nullable=True),
     _column("updated_at", micros(), nullable=True),
     format_column(),
-    sa.Index(None, "execution_id"),
+    sa.Index(None, "execution_id", "seq"),
     sa.Index(None, "project_id", "created_at", "id"),
     sa.Index(None, "created_at", "id"),
     _rare(NOT_SUCCEEDED),
@@ -219,7 +219,7 @@ action_executions = sa.Table(
     _column("started_at", micros(), nullable=True),
     _column("finished_at", micros(), nullable=True),
     format_column(),
-    sa.Index(None, "execution_id", **_where("execution_id IS NOT NULL")),
+    sa.Index(None, "execution_id", "seq", **_where("execution_id IS NOT NULL")),
     sa.Index(None, "task_id", **_where("task_id IS NOT NULL")),
     sa.Index(None, "project_id", "created_at", "id"),
     sa.Index(None, "created_at", "id"),
@@ -272,6 +272,17 @@ big_values = sa.Table(
 )
 """Texts of values too big for the rows that refer to them, once for each tree; a stand-alone action is
 the root of its own. They are deleted with their root."""
+
+checkpoints = sa.Table(
+    "checkpoints",
+    metadata,
+    _key("execution_id"),
+    _column("root_id", identifier()),
+    _column("seq", sa.BigInteger()),
+    value_column("data", kind="slots"),
+    format_column(),
+)
+"""From where long executions are loaded (:mod:`tramontane.core.checkpoint`)."""
 
 # -- what still has to happen ---------------------------------------------------------------------
 

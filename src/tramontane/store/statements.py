@@ -149,6 +149,8 @@ SUBWORKFLOWS = _upsert(
     schema.subworkflows, ("index", "generation", "state", "accepted", "updated_at", "run", "child_seq")
 )
 PAST_RUNS = _insert(schema.past_runs, "insert-missing")
+CHECKPOINTS_DROPPED = _delete(schema.checkpoints)
+CHECKPOINTS = _upsert(schema.checkpoints, ("seq", "data"))
 INBOX_USED = _delete(schema.inbox, counts=True)
 INBOX = _insert_alone(schema.inbox, "insert-missing")
 TIMERS_DROPPED = _delete(schema.timers)
