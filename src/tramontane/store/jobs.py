@@ -152,6 +152,7 @@ class Jobs:
     async def _actions(self, rows: Sequence[Sequence[Any]]) -> list[ActionExecution]:
         return await self._database.big_values.records(codec.read_action, rows)
 
+    @again_when_busy
     async def hold(self, job: JobRow, names: Sequence[str]) -> bool | None:
         """Hold slots of limits for an action that is run without a record, by the process in ``claimed_by``.
 
