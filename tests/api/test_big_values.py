@@ -185,6 +185,20 @@ def test_every_read_shows_big_values_whole(somewhere: Running) -> None:
         assert {each["output"] for each in tree} == {f'{{"o":{TEXT}}}', f'{{"w":{TEXT}}}'}
 
 
+def test_expressions_see_big_values_of_other_executions_whole(somewhere: Running) -> None:
+    somewhere.define(
+        SHOWING + "looking:\n  input: [id]\n  output: {i: <% $.i %>, p: <% $.p %>}\n  tasks:\n    t:\n"
+        "      action: std.noop\n      publish:\n"
+        "        i: <% executions(id => $.id).first().input.v %>\n"
+        "        p: <% tasks($.id).where($.name = t).first().published.p %>\n"
+    )
+    shown = somewhere.start("showing", wait=20, input={"v": VALUE})["id"]
+    forget(somewhere)
+    end = somewhere.start("looking", wait=20, input={"id": shown})
+    assert end["state"] == "SUCCESS", end["state_info"]
+    assert json.loads(end["output"]) == {"i": VALUE, "p": VALUE}
+
+
 def test_the_errors_of_a_tree_show_big_values_whole(somewhere: Running) -> None:
     somewhere.define(SHOWING)
     execution_id = somewhere.start("failing", wait=20, input={"v": VALUE})["id"]

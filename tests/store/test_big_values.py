@@ -22,7 +22,7 @@ from tramontane.core.state import Execution
 from tramontane.store import schema
 from tramontane.store.big_values import Swept
 from tramontane.store.database import Database, open_database
-from tramontane.store.errors import LostValueError, ValueStoreUnavailableError
+from tramontane.store.errors import LostValueError, OutcomeUnknownError, ValueStoreUnavailableError
 from tramontane.store.executions import Executions
 from tramontane.store.jobs import Jobs
 from tramontane.store.packing import BIG, Found, Memory, Packing
@@ -544,6 +544,34 @@ def test_what_is_stored_stays_readable_when_the_place_for_new_values_changes(
             await Executions(database).load("e2")
 
     make.with_database(sqlite_url, read_second)
+
+
+def test_a_tree_that_is_started_again_relies_on_no_text_of_the_one_before(
+    sqlite_url: str, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(database: Database) -> None:
+        store = Executions(database)
+        write = type(database.dialect).write
+
+        async def write_without_answer(*args: Any) -> Any:
+            await write(*args)
+            raise OutcomeUnknownError("the connection broke", args[1].token)
+
+        turn = TurnWrite(make.execution("e1", input=freeze({"a": big()})), None, 0)
+        await store.prepare([turn])
+        with monkeypatch.context() as broken:
+            broken.setattr(type(database.dialect), "write", write_without_answer)
+            with pytest.raises(OutcomeUnknownError):
+                await store.commit([turn], "n1")
+        await store.delete("e1")
+        assert files.names() == []
+        again = TurnWrite(make.execution("e1", input=turn.execution.input), None, 0)
+        await store.prepare([again])
+        assert (await store.commit([again], "n1"))[0].is_committed
+        database.big_values.memory = Memory()
+        assert (await load(database)).execution.input == turn.execution.input
+
+    with_files(sqlite_url, files, test)
 
 
 def test_a_sweep_deletes_what_nothing_refers_to(database_url: str, files: Files) -> None:

@@ -267,6 +267,12 @@ class BigValues:
             each.big.root_id = key[0]
             self._placed.pop(key, None)
 
+    def doubted(self, found: Iterable[Key]) -> None:
+        """Forget where texts were written whose commit may have happened: if it has, a deletion of the tree
+        takes them along."""
+        for key in found:
+            self._placed.pop(key, None)
+
     async def add(self, connection: AsyncConnection, found: Mapping[Key, Found]) -> None:
         """Write values that aren't there in a transaction of the caller."""
         table = schema.big_values

@@ -109,6 +109,9 @@ async def write_rows(
         await _write_batch(database, Batch((), rows=rows, found=found))
     except RefusedError as error:
         raise ValueError(f"this can't be stored: {error}") from error
+    except OutcomeUnknownError:
+        database.big_values.doubted(found)
+        raise
     database.big_values.committed(found)
 
 
@@ -163,6 +166,9 @@ class _Writing:
                 await self.write(groups[middle:])
             else:
                 self._give_up(turns, error)
+        except OutcomeUnknownError:
+            self._database.big_values.doubted(key for turn in turns for key in turn.found)
+            raise
         except DatabaseUnavailableError as error:
             if self._has_written:
                 raise OutcomeUnknownError(error.message, self._token) from error
