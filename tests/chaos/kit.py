@@ -13,23 +13,22 @@ from tramontane.worker import Worker
 ACTIONS = ("chaos.once", "chaos.safe")
 _LIMIT = 30.0
 
-worker = Worker(sys.argv[1], concurrency=4)
-
 
 def _call(url: str) -> Any:
     with urllib.request.urlopen(url, timeout=_LIMIT) as answer:
         return json.load(answer)["said"]
 
 
-@worker.action("chaos.once")
-async def once(url: str) -> Any:
+async def call(url: str) -> Any:
     return await asyncio.to_thread(_call, url)
 
 
-@worker.action("chaos.safe")
-async def safe(url: str) -> Any:
-    return await asyncio.to_thread(_call, url)
+def main(service: str) -> None:
+    worker = Worker(service, concurrency=4)
+    for name in ACTIONS:
+        worker.action(name)(call)
+    worker.run()
 
 
 if __name__ == "__main__":
-    worker.run()
+    main(sys.argv[1])

@@ -209,11 +209,14 @@ class _Thread:
 
     async def _beat_on(self, pulse: Pulse) -> None:
         heart = self._heart
+        is_stuck = False
         while not self._is_stopping:
-            if heart.now() - self._alive_at > _STUCK_SECONDS:
-                log.error(
-                    "the event loop hasn't run for %g seconds: no sign of life any more", _STUCK_SECONDS
-                )
+            was_stuck, is_stuck = is_stuck, heart.now() - self._alive_at > _STUCK_SECONDS
+            if is_stuck:
+                if not was_stuck:
+                    log.error(
+                        "the event loop hasn't run for %g seconds: no sign of life any more", _STUCK_SECONDS
+                    )
             elif not heart.is_buried:
                 began = heart.now()
                 heart.was_heard(began, await pulse())
