@@ -7,7 +7,7 @@ Counters are this process's since its start. What is counted in the database is 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,6 +18,7 @@ from tramontane.service.committer import Committer
 from tramontane.service.engine import Engine
 from tramontane.store.database import Database
 from tramontane.store.jobs import Jobs
+from tramontane.store.limits import Limits, LimitUse
 from tramontane.store.work import Work
 
 _FRESH_SECONDS = 5.0
@@ -34,6 +35,8 @@ class Metrics(Collector):
         self._node = node
         self._unfinished: Mapping[tuple[str, bool], int] = {}
         self._waiting: Mapping[str, int] = {}
+        self._limits = Limits(database)
+        self._used: Sequence[LimitUse] = ()
         self._read_at = float("-inf")
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -47,6 +50,7 @@ class Metrics(Collector):
         if time.monotonic() - self._read_at > _FRESH_SECONDS:
             self._unfinished = await self._work.unfinished()
             self._waiting = await self._jobs.waiting()
+            self._used = await self._limits.used()
             self._read_at = time.monotonic()
         return generate_latest(self._registry)
 
@@ -78,6 +82,20 @@ class Metrics(Collector):
         for pool, count in sorted(self._waiting.items()):
             waiting.add_metric([pool], count)
         yield waiting
+        yield from self._of_limits()
+
+    def _of_limits(self) -> Iterator[Metric]:
+        slots = GaugeMetricFamily(
+            "tramontane_limit_slots", "How many actions a limit lets run.", labels=["kind", "name"]
+        )
+        taken = GaugeMetricFamily(
+            "tramontane_limit_slots_taken", "How many of these run, on all nodes.", labels=["kind", "name"]
+        )
+        for each in self._used:
+            slots.add_metric([each.kind, each.name], each.slots)
+            taken.add_metric([each.kind, each.name], each.taken)
+        yield slots
+        yield taken
 
     def _gauges(self) -> Iterator[Metric]:
         engine = self._engine
@@ -96,6 +114,7 @@ class Metrics(Collector):
 
     def _counters(self) -> Iterator[Metric]:
         turns, engine = self._engine.turn_statistics, self._engine.statistics
+        delayed = self._engine.delayed_decisions
         commits, actions = self._committer.statistics, self._node.executor.statistics
         for name, text, value in (
             ("turns", "Turns decided.", turns.turns),
@@ -105,6 +124,7 @@ class Metrics(Collector):
             ("conflicts", "Turns that lost their race and were decided again.", engine.conflicts),
             ("failures", "Events and turns that a bug has failed.", engine.failures),
             ("parkings", "Executions that this node has parked.", engine.parked),
+            ("delayed_decisions", "Decisions that had to wait for their turn.", delayed),
             ("slow_decisions", "Decisions that were moved to a thread.", self._engine.slow_decisions),
             ("commit_batches", "Transactions of turns.", commits.batches),
             ("commit_turns", "Turns in these transactions; over batches, the mean size.", commits.turns),

@@ -45,6 +45,14 @@ def read(client: Running) -> dict[tuple[str, ...], float]:
     }
 
 
+def test_limits_are_numbers_too(running: Running) -> None:
+    assert running.put("/v2/limits", {"kind": "pool", "name": "gpu", "limit": 4}).status == 200
+    numbers = read(running)
+    assert numbers["tramontane_limit_slots", "pool", "gpu"] == 4
+    assert numbers["tramontane_limit_slots_taken", "pool", "gpu"] == 0
+    assert numbers["tramontane_delayed_decisions_total",] == 0
+
+
 def test_numbers_tell_what_a_node_has_done_and_what_waits(running: Running) -> None:
     running.define(FLOWS)
     for workflow in ("held", "late"):

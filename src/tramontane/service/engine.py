@@ -170,6 +170,10 @@ class Engine:
         return self._turns.statistics
 
     @property
+    def delayed_decisions(self) -> int:
+        return self._turns.delayed_decisions
+
+    @property
     def slow_decisions(self) -> int:
         return self._decider.slow_decisions
 

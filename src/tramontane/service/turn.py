@@ -134,6 +134,11 @@ class Turns:
         self.statistics = TurnStatistics()
         self.witnesses: list[Witness] = []
 
+    @property
+    def delayed_decisions(self) -> int:
+        """How often a decision had to wait for its turn."""
+        return self._turnstile.delayed
+
     # -- loading --------------------------------------------------------------------------
 
     async def load(self, slot: Slot, batch: list[Submission]) -> None:
