@@ -141,7 +141,7 @@ async def _open_action(server: Server) -> str:
 async def cost(database: str | None, sizes: Sequence[int]) -> None:
     """Statements, rows and bytes of a task while what it inherits grows."""
     for size in sizes:
-        _show_cost(f"chain of {size:,}, each publishes a new variable", await costs(database, stages, size))
+        _show_cost(f"stages, {size:,} tasks with a variable each", await costs(database, stages, size))
     for kilobytes in (1, 100, 1000):
         found = await costs(database, chain, 500, payload=kilobytes * 1024)
         _show_cost(f"chain of 500 that hands on {kilobytes:,} KB", found)
@@ -150,7 +150,7 @@ async def cost(database: str | None, sizes: Sequence[int]) -> None:
 def _show_cost(what: str, found: Cost) -> None:
     print(
         f"{what:<52} a task: {found.statements:6.3f} statements, {found.rows:5.2f} rows, "
-        f"{found.bytes:7.0f} bytes; once: {found.payload:,} bytes",
+        f"{found.bytes:7.0f} bytes; big, once: {found.big:,} bytes",
         flush=True,
     )
 

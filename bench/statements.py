@@ -21,12 +21,12 @@ from tramontane.values import freeze
 
 @dataclass(slots=True)
 class Cost:
-    """What one task costs on average; ``payload``: bytes of the execution's input, written once."""
+    """What one task costs on average; ``big``: bytes of all that is big, written once."""
 
     statements: float
     rows: float
     bytes: float
-    payload: int
+    big: int
 
 
 class Meter:
@@ -34,6 +34,7 @@ class Meter:
 
     def __init__(self, dialect: Dialect) -> None:
         self.statements = self.rows = self.bytes = 0
+        self.big: dict[str, int] = {}
         self._write = dialect.write
         dialect.write = self._counted  # type: ignore[method-assign]  # the way through is the meter
 
@@ -41,6 +42,7 @@ class Meter:
         kinds = set()
         for turn in batch.turns:
             self.rows += 1 + len(turn.children) + len(turn.rows)
+            self.big.update((found.big.hash, found.big.size) for found in turn.found.values())
             for statement, row in turn.rows:
                 kinds.add(statement)
                 self.bytes += sum(len(value) if isinstance(value, str) else 8 for value in row)
@@ -60,10 +62,6 @@ async def costs(database: str | None, shape: Callable[[str, int], str], tasks: i
             meter = Meter(node.database.dialect)
             started = await node.services.executions.start(caller, StartOrder(name, input=freeze(given)))
             await node.services.executions.wait(started.execution.id, 600)
-            # The input is written with the execution, and published once by the first task.
             return Cost(
-                meter.statements / tasks,
-                meter.rows / tasks,
-                (meter.bytes - 2 * payload) / tasks,
-                2 * payload,
+                meter.statements / tasks, meter.rows / tasks, meter.bytes / tasks, sum(meter.big.values())
             )
