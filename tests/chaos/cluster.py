@@ -85,6 +85,7 @@ class Cluster:
     session: aiohttp.ClientSession
     chance: random.Random
     balancer: Balancer | None = None
+    hints: bool = True  # whether processes use the database's locks and notifications
     all: list[Process] = field(default_factory=list)
     up: list[Process] = field(default_factory=list)
 
@@ -117,7 +118,7 @@ class Cluster:
             arguments += [self.balancer.url]
         else:
             arguments += ["--database", plan.database or self.database]
-        environment = program.environment(**_SETTINGS)
+        environment = program.environment(**_SETTINGS, TRAMONTANE_DATABASE_HINTS=str(self.hints).lower())
         environment["PYTHONPATH"] = os.pathsep.join([str(program.ROOT), environment["PYTHONPATH"]])
         with log.open("w", encoding="utf-8") as stderr:
             process = subprocess.Popen(
@@ -216,10 +217,11 @@ class Cluster:
 
 @asynccontextmanager
 async def a_cluster(
-    database: str, folder: Path, plans: Sequence[Plan], chance: random.Random
+    database: str, folder: Path, plans: Sequence[Plan], chance: random.Random, *, hints: bool = True
 ) -> AsyncIterator[Cluster]:
+    """Have these processes run; ``hints``: whether they use the database's locks and notifications."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        cluster = Cluster(database, folder, session, chance)
+        cluster = Cluster(database, folder, session, chance, hints=hints)
         async with a_balancer(cluster.ports, chance) as balancer:
             cluster.balancer = balancer
             try:
