@@ -22,18 +22,21 @@ class Server:
 
     def __init__(self, server: Any) -> None:
         self._server = server
+        self._turn = asyncio.Lock()  # it can go down but once at a time
         self.url: str = server.get_uri()
 
     async def restart(self) -> None:
         """Stop in an orderly way, sessions are broken off, and start again at once."""
-        await asyncio.to_thread(self._stop, "fast")
-        await asyncio.to_thread(self._start)
+        async with self._turn:
+            await asyncio.to_thread(self._stop, "fast")
+            await asyncio.to_thread(self._start)
 
     async def crash(self) -> None:
         """Stop without any order, stay away for a while, and recover."""
-        await asyncio.to_thread(self._stop, "immediate")
-        await asyncio.sleep(AWAY)
-        await asyncio.to_thread(self._start)
+        async with self._turn:
+            await asyncio.to_thread(self._stop, "immediate")
+            await asyncio.sleep(AWAY)
+            await asyncio.to_thread(self._start)
 
     def close(self) -> None:
         self._server.cleanup()

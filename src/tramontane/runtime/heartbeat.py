@@ -34,6 +34,9 @@ _BEATS = 3
 _STUCK_SECONDS = 60.0
 """An event loop that hasn't run for so long counts as dead."""
 
+_END_SECONDS = 5.0
+"""So long the end of a process waits for a beat whose connection gives no answer."""
+
 
 class Registered(Protocol):
     """This process in the register (:class:`tramontane.service.work.NodeWork` in a node)."""
@@ -172,7 +175,7 @@ class _Thread:
         self._thread.start()
 
     async def stop(self) -> None:
-        """End the thread; its connection is closed then."""
+        """End the thread; its connection is closed then, or when the process ends, if it doesn't answer."""
         self._is_stopping = True
         loop, thread = self._loop, self._thread
         if thread is None:
@@ -180,7 +183,7 @@ class _Thread:
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended already
                 loop.call_soon_threadsafe(self._cancel)
-        await asyncio.get_running_loop().run_in_executor(None, thread.join)
+        await asyncio.get_running_loop().run_in_executor(None, thread.join, _END_SECONDS)
         self._thread = None
 
     def main_is_alive(self) -> None:
