@@ -39,6 +39,12 @@ class IllegalStateError(BadRequestError):
     code = "illegal-state"
 
 
+class ExecutionParkedError(IllegalStateError):
+    """Nobody runs the execution until it is resumed; the message says why."""
+
+    code = "parked"
+
+
 class SizeLimitError(BadRequestError):
     """A value is larger than the field size limit."""
 

@@ -567,6 +567,24 @@ def test_an_execution_that_nobody_runs_any_more_says_why(service: Running) -> No
     assert "parked" not in service.get(f"/v2/executions/{execution_id}?fields=state").json
 
 
+def test_a_parked_execution_goes_on_when_it_is_resumed(service: Running) -> None:
+    service.define(
+        "{version: '2.0', wf: {tasks: {ask: {action: std.async_noop, on-success: b}, b: {action: std.noop}}}}"
+    )
+    execution_id = service.start("wf")["id"]
+    action = service.get("/v2/action_executions").json["action_executions"][0]["id"]
+    service.run(Executions(service.node.database).park(execution_id, "a bug"))
+    service.run(service.node.engine.forget([execution_id]))
+    refused = service.put(f"/v2/action_executions/{action}", {"state": "SUCCESS"})
+    assert (refused.status, refused.json["code"]) == (400, "parked")
+    paused = service.put(f"/v2/executions/{execution_id}", {"state": "PAUSED"})
+    assert (paused.status, paused.json["code"]) == (400, "parked")
+    assert service.put(f"/v2/executions/{execution_id}", {"state": "RUNNING"}).status == 200
+    assert "parked" not in service.execution(execution_id)
+    assert service.put(f"/v2/action_executions/{action}", {"state": "SUCCESS"}).status == 200
+    assert service.finish(execution_id)["state"] == "SUCCESS"
+
+
 def test_waiting_for_the_end_of_an_execution_that_goes_on_costs_its_time_only(service: Running) -> None:
     service.define(WAITING)
     started = service.start("waiting")

@@ -374,11 +374,15 @@ def test_only_a_counter_that_stood_still_for_the_lease_is_a_death() -> None:
         peers = Peer()
         peers.heartbeats = {"alive": 1, "dead": 1}
         reaper = Reaper(peers, lease_seconds=10, exclusive=False, monotonic=lambda: now[0])  # type: ignore[arg-type]
-        for _ in range(6):
+        for _ in range(5):
             await reaper._look()
             now[0] += 2
             peers.heartbeats["alive"] += 1
         assert peers.buried == []
+        now[0] = 9.1
+        await reaper._look()
+        assert peers.buried == []
+        now[0] = 9.9
         await reaper._look()
         assert peers.buried == ["dead"]
 

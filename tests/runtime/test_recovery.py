@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import contextlib
+from collections.abc import AsyncIterator, Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.service.harness import run, still
 from tramontane.actions.registry import Registry
 from tramontane.errors import UnavailableError
 from tramontane.runtime.executor import Executor
-from tramontane.runtime.heartbeat import Heartbeat
+from tramontane.runtime.heartbeat import Heartbeat, Pulse
 from tramontane.runtime.loop import Loop
 from tramontane.runtime.recovery import Reaper
 from tramontane.store.jobs import Claim
@@ -94,6 +95,38 @@ def test_while_the_database_is_away_heart_and_judge_keep_their_pace_and_nobody_w
         assert set(await _pauses(reaper.loop, 12)) == {0.4}
         assert max(await _pauses(Loop("other", _away, 1), 12)) == 2
         assert max(await _pauses(Loop("slow", _away, 10), 12)) == 10
+
+    run(test())
+
+
+def test_a_connection_that_never_answers_does_not_still_the_heart() -> None:
+    async def test() -> None:
+        beats: list[int] = []
+
+        @contextlib.asynccontextmanager
+        async def pulse() -> AsyncIterator[Pulse]:
+            connections.append(len(connections))
+
+            async def beat() -> int:
+                if len(connections) == 1:
+                    await asyncio.Event().wait()
+                beats.append(1)
+                return 1
+
+            yield beat
+
+        async def registered(*_: object) -> int:
+            return 1
+
+        connections: list[int] = []
+        work: Any = SimpleNamespace(register=registered)
+        heart = Heartbeat(work, None, name="n", info=EMPTY, seconds=0.05, declared_dead=_away, pulse=pulse)
+        await heart.start()
+        try:
+            await still(lambda: not beats)
+        finally:
+            await heart.stop()
+        assert len(connections) == 2
 
     run(test())
 

@@ -160,6 +160,7 @@ class _Thread:
         self._heart = heart
         self._pulse = pulse
         self._seconds = seconds
+        self._patience = max(1.0, seconds * _BEATS)
         self._main: asyncio.AbstractEventLoop | None = None
         self._alive_at = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -206,6 +207,9 @@ class _Thread:
                     await self._beat_on(pulse)
             except UnavailableError as error:
                 log.warning("heartbeat waits for the database: %s", error.message)
+            except TimeoutError:
+                # A connection may be dead without anybody having said so; a new one tells.
+                log.warning("heartbeat got no answer for %g seconds, it connects anew", self._patience)
             except Exception:
                 log.exception("heartbeat failed")
             await asyncio.sleep(self._seconds)
@@ -222,7 +226,9 @@ class _Thread:
                     )
             elif not heart.is_buried:
                 began = heart.now()
-                heart.was_heard(began, await pulse())
+                async with asyncio.timeout(self._patience):
+                    answer = await pulse()
+                heart.was_heard(began, answer)
                 if heart.is_buried and self._main is not None:
                     self._main.call_soon_threadsafe(heart.wake)
             await asyncio.sleep(self._seconds)

@@ -67,6 +67,9 @@ class Reaper:
         self._looked_at: float | None = None
         self._searched_at: float | None = None
         pace = max(0.05, min(_LOOK_SECONDS, lease_seconds / 5))
+        # Two looks before the lease is over, so that lost work is under way again within it; but never while
+        # the process itself may still be sure of its claims.
+        self._verdict_after = max(lease_seconds - 2 * pace, min(lease_seconds, LOCK_SECONDS))
         # Others judge this process by the lock that a round takes back: when the database returns, soon.
         self.loop = Loop("reaper", self._look, pace, at_once=False, longest_pause=pace)
         self.buried = 0
@@ -133,7 +136,7 @@ class Reaper:
         rested = now - seen.moved_at
         if node.kind == LEFT:
             await self._bury(node.id, in_order=True)
-        elif rested > self._lease or (not seen.has_lock and rested > LOCK_SECONDS):
+        elif rested > self._verdict_after or (not seen.has_lock and rested > LOCK_SECONDS):
             await self._bury(node.id)
         elif rested > self._late_after(seen) and not seen.is_suspect:
             seen.is_suspect = True

@@ -30,6 +30,7 @@ from tramontane.core.events import AnyEvent, Continued, RerunAsked, SkipAsked, T
 from tramontane.core.state import Execution, Micros
 from tramontane.errors import (
     ConflictError,
+    ExecutionParkedError,
     IllegalStateError,
     NotFoundError,
     TramontaneError,
@@ -305,6 +306,11 @@ class Engine:
         slot.stale = True
         slot.pending.append(Submission((Continued(),), durable=True))
         self._wake(slot)
+
+    async def unpark(self, execution_id: str) -> None:
+        """Let an execution run again that was left alone; it finds its open work in its records."""
+        await self._store.unpark(execution_id)
+        self.go_on(execution_id)
 
     @contextlib.asynccontextmanager
     async def _admitted(self, project_id: str = "") -> AsyncIterator[None]:
@@ -645,7 +651,8 @@ class Engine:
 
     async def _answer_parked(self, slot: Slot, batch: list[Submission], reason: str) -> None:
         """Refuse requests; what nobody would bring again is kept in the inbox."""
-        root_id = slot.id if slot.state is None else slot.state.execution.root_id
+        execution = None if slot.state is None else slot.state.execution
+        root_id = slot.id if execution is None else execution.root_id
         waiting = [*batch, *slot.pending]
         batch.clear()
         slot.pending.clear()
@@ -658,9 +665,20 @@ class Engine:
         ]
         if rows:
             await self._store.post(rows)
-        text = f"The execution is parked, nobody runs it [id={slot.id}]: {reason}"
+        text = f"The execution is parked, nobody runs it until it is resumed [id={slot.id}]: {reason}"
         for submission in waiting:
-            submission.fail(IllegalStateError(text))
+            submission.fail(_refusal(submission, execution) or ExecutionParkedError(text))
+
+
+def _refusal(submission: Submission, execution: Execution | None) -> TramontaneError | None:
+    """Why a request is refused in any case: for whom the execution doesn't exist it isn't parked either."""
+    if submission.guard is None or execution is None:
+        return None
+    try:
+        submission.guard(execution)
+    except TramontaneError as refusal:
+        return refusal
+    return None
 
 
 def _nobody() -> None:

@@ -19,7 +19,13 @@ from tramontane.core.events import (
 )
 from tramontane.core.fork import FORKED_AT, SOURCE
 from tramontane.core.state import Execution
-from tramontane.errors import BadRequestError, ConflictError, NotAllowedError, NotFoundError
+from tramontane.errors import (
+    BadRequestError,
+    ConflictError,
+    ExecutionParkedError,
+    NotAllowedError,
+    NotFoundError,
+)
 from tramontane.service.cache import Guard
 from tramontane.service.caller import Caller, may_see
 from tramontane.service.catalog import Catalog
@@ -28,7 +34,7 @@ from tramontane.service.engine import Engine
 from tramontane.service.idempotency import execution_id_of, require_same_start
 from tramontane.service.ports import ExecutionStore, QueuedJobs, RecordStore
 from tramontane.service.services import ExecutionChange, Started, StartOrder
-from tramontane.states import ERROR, IDLE, PAUSED
+from tramontane.states import ERROR, IDLE, PAUSED, RUNNING
 from tramontane.store.records import InboxRow
 from tramontane.values import EMPTY, FrozenDict, deep_merge
 
@@ -151,7 +157,7 @@ class ExecutionUseCases:
         """
         visible = visible_to(caller, execution_id)
         if change.state is not None:
-            return await self._engine.submit(execution_id, _state_event(change), guard=visible)
+            return await self._change_state(execution_id, change, visible)
         events: list[AnyEvent] = []
         if change.env is not None:
             events.append(EnvironmentMerged(change.env))
@@ -179,6 +185,17 @@ class ExecutionUseCases:
         if change.priority is not None:
             await self._queued.change_urgency(execution_id, -change.priority)
         return changed
+
+    async def _change_state(self, execution_id: str, change: ExecutionChange, visible: Guard) -> Execution:
+        """Whoever resumes an execution that is parked has mended the reason, or wants it tried again."""
+        event = _state_event(change)
+        try:
+            return await self._engine.submit(execution_id, event, guard=visible)
+        except ExecutionParkedError:
+            if change.state != RUNNING:
+                raise
+        await self._engine.unpark(execution_id)
+        return await self._engine.submit(execution_id, event, guard=visible)
 
     # -- delete ---------------------------------------------------------------------------
 

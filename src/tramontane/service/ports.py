@@ -61,6 +61,9 @@ class ExecutionStore(Protocol):
     async def discard_all(self, execution_id: str) -> None:
         """Delete all inbox rows of an execution that doesn't exist any more."""
 
+    async def unpark(self, execution_id: str) -> None:
+        """See :meth:`tramontane.store.executions.Executions.unpark`."""
+
     async def park(self, execution_id: str, reason: str) -> None:
         """Mark an execution as one that nobody runs any more, and why."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from tramontane.store.database import Database
 from tramontane.store.dialects import connect
 from tramontane.store.errors import DatabaseSetupError, DatabaseUnavailableError
 from tramontane.store.served import Served
+
+_CLOSE_SECONDS = 5.0
 
 LEAVING: Final = "leaving"
 LEFT: Final = "left"
@@ -55,7 +58,9 @@ async def open_pulse(url: str, node_id: str) -> AsyncIterator[Callable[[], Await
     try:
         yield lambda: nodes.beat(node_id)
     finally:
-        await dialect.close()
+        with contextlib.suppress(TimeoutError):  # a server that doesn't answer must not hold the next try up
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await dialect.close()
 
 
 class Nodes:
