@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from tramontane.store.schema import has_partial_indexes
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -7,8 +7,8 @@ from alembic import op
 
 from tramontane.store.columns import identifier, large_text, name
 
-revision = "0003"
-down_revision = "0007"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
