@@ -17,7 +17,7 @@ demo: $(VENV)/.service ## Start the service, run an example workflow on it over 
 	@$(BIN)/python examples/demo/demo.py
 
 test: $(VENV)/.checks lint types ## Format, lint, types, import rules, all tests
-	$(BIN)/python -m pytest -n 3
+	$(BIN)/python -m pytest -n 2
 
 fmt: $(VENV)/.checks ## Format the code and sort its imports
 	$(BIN)/ruff check --select I --fix --quiet

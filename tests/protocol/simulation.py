@@ -52,7 +52,7 @@ ONCE = Example(
       tasks:
         a: {action: job, retry: {count: 50, delay: 1}, on-success: [b, c]}
         b: {action: job, retry: {count: 50, delay: 1}, on-success: d}
-        c: {action: ajob, on-success: d}
+        c: {action: ajob, retry: {count: 50, delay: 1}, on-success: d}
         d: {join: all, workflow: sub}
     sub:
       tasks:

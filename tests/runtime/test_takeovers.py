@@ -59,5 +59,5 @@ def test_an_execution_that_kills_every_node_is_parked_and_the_others_go_on(
         assert "Nodes ended three times while they had the execution" in execution["parked"]
         assert "ended by signal 6" in execution["parked"]
         status, answer = node.call("PUT", f"/executions/{bad}", {"state": "PAUSED"})
-        assert (status, answer["code"]) == (400, "illegal-state")
+        assert (status, answer["code"]) == (400, "parked")
         assert node.ended(node.start("fine")) == "SUCCESS"

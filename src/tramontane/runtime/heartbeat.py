@@ -191,6 +191,11 @@ class _Thread:
         """Note that the main event loop runs."""
         self._alive_at = self._heart.now()
 
+    @property
+    def _is_over(self) -> bool:
+        """Told to stop, or the event loop is gone for which it beats."""
+        return self._is_stopping or self._main is None or self._main.is_closed()
+
     def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -201,7 +206,7 @@ class _Thread:
 
     async def _run(self) -> None:
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        while not self._is_stopping:
+        while not self._is_over:
             try:
                 async with self._pulse() as pulse:
                     await self._beat_on(pulse)
@@ -217,7 +222,7 @@ class _Thread:
     async def _beat_on(self, pulse: Pulse) -> None:
         heart = self._heart
         is_stuck = False
-        while not self._is_stopping:
+        while not self._is_over:
             was_stuck, is_stuck = is_stuck, heart.now() - self._alive_at > _STUCK_SECONDS
             if is_stuck:
                 if not was_stuck:
