@@ -27,6 +27,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 from aiohttp import web
 
+from bench.outside import listening
 from bench.server import Server, serving
 
 SLOTS = 32
@@ -55,16 +56,8 @@ async def outside(seconds: float) -> AsyncIterator[str]:
         await asyncio.sleep(seconds)
         return web.json_response(1)
 
-    app = web.Application()
-    app.router.add_get("/", handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    async with listening(handle) as url:
+        yield f"{url}/"
 
 
 async def probe(server: Server, url: str, seconds: float) -> list[float]:

@@ -25,6 +25,7 @@ import aiohttp
 from aiohttp import web
 
 from bench.nodes import Nodes, cluster
+from bench.outside import listening
 
 _STEPS = 40
 _DOCUMENT = "version: '2.0'\nchain:\n  input: [url]\n  tasks:\n" + "".join(
@@ -60,16 +61,8 @@ class Steps:
 @asynccontextmanager
 async def counting() -> AsyncIterator[Steps]:
     steps = Steps()
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", steps.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        steps.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with listening(steps.handle) as steps.url:
         yield steps
-    finally:
-        await runner.cleanup()
 
 
 class Clients:

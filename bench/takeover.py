@@ -23,6 +23,7 @@ from typing import Any
 from aiohttp import web
 
 from bench.nodes import Nodes, cluster
+from bench.outside import listening
 from bench.server import Server
 
 _EXECUTIONS = 4
@@ -68,16 +69,8 @@ class Counterpart:
 @asynccontextmanager
 async def a_counterpart() -> AsyncIterator[Counterpart]:
     counterpart = Counterpart()
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", counterpart.handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        counterpart.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with listening(counterpart.handle) as counterpart.url:
         yield counterpart
-    finally:
-        await runner.cleanup()
 
 
 async def one_round(nodes: Nodes, counterpart: Counterpart, how: signal.Signals) -> dict[str, list[float]]:
